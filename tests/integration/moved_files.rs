@@ -1,5 +1,5 @@
-//! The files of the database are moved, replaced or deleted under a running server: what it
-//! acknowledges is in the file that stands at the path, and what it answers comes from there.
+//! The database's files are moved, replaced or deleted under a running server: what it acknowledges
+//! is in the file at the path, and what it answers comes from there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ struct Scene {
     app: TestApp,
     id: String,
     path: String,
-    /// Of its first state, where it is called `First` and lies in `Old`.
+    /// A backup of the first state, in which it is called `First` and is in `Old`.
     backup: PathBuf,
     etag: String,
 }
@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// Writes until a write is acknowledged again: that one must be in the file at the path, and
-    /// seen. Until then clients are told to try again.
+    /// visible. Until then, clients are told to try again.
     async fn assert_writes_go_to_the_path(&self) {
         let begun = Instant::now();
         for number in 0.. {
@@ -74,7 +74,7 @@ impl Scene {
         }
     }
 
-    /// Asks until `/readyz` says this.
+    /// Requests `/readyz` until it reports this.
     async fn assert_not_ready(&self, why: &str) {
         let begun = Instant::now();
         loop {
@@ -87,8 +87,8 @@ impl Scene {
         }
     }
 
-    /// Asks until there is an answer. A millisecond after the files were moved, there is none from
-    /// what was there before.
+    /// Requests until there is an answer. A millisecond after the files were moved, no answer may
+    /// show the previous state.
     async fn assert_shows(&self, city: &str) {
         tokio::time::sleep(Duration::from_millis(2)).await;
         let begun = Instant::now();
@@ -232,7 +232,7 @@ async fn a_restore_by_the_shell_under_the_running_server_is_seen_at_once() {
         (answer.status, &answer.json()["data"]["merchant"]["city"]),
         (StatusCode::OK, &json!("Old"))
     );
-    // The same number of writes as before, to other content.
+    // The same number of writes as before, with other values.
     scene.app.move_merchant(&scene.id, "Other").await;
     let answer = scene.app.get_with(&scene.path, &[(IF_NONE_MATCH, &scene.etag)]).await;
     assert_eq!(
@@ -241,7 +241,7 @@ async fn a_restore_by_the_shell_under_the_running_server_is_seen_at_once() {
     );
 }
 
-/// Reads and writes until the server is gone.
+/// Reads and writes until the server has stopped.
 async fn load(address: String, id: String) {
     let client = reqwest::Client::new();
     for number in 0.. {

@@ -1,7 +1,6 @@
-//! The engine's writes are those of a plain bookkeeping in memory, and what is read afterwards is
-//! what the books say: random creates, updates and deletes, several in a transaction, with inputs
-//! that are absent, null, wrong or in conflict, and with every kind of `expectedEtag`. Over the
-//! bookshop, and over random models.
+//! The engine's writes, and the answers afterwards, agree with a simple in-memory model: random
+//! creates, updates and deletes, several in a transaction, with inputs that are absent, null, wrong
+//! or in conflict, and with every kind of `expectedEtag`. With the bookshop and with random models.
 
 use std::cell::Cell;
 
@@ -21,7 +20,7 @@ use crate::reference::{Reference, at, input};
 use crate::rows::{Tables, any_tables};
 use crate::shop::Shop;
 
-/// How many transactions were what, so that a test that tests nothing is noticed.
+/// Counts the outcomes of transactions, so that a test without effect is noticed.
 #[derive(Debug, Default)]
 struct Tally {
     applied: Cell<u32>,
@@ -33,8 +32,8 @@ impl Tally {
     fn check(&self) {
         let [applied, refused, undecided] =
             [&self.applied, &self.refused, &self.undecided].map(Cell::get);
-        // Usually two refusals come on one that is applied, give or take a quarter: no seed comes
-        // near these.
+        // There are about two refusals for each applied transaction, within a quarter: no seed
+        // comes close to these limits.
         assert!(applied * 5 > refused && refused > undecided, "{self:?}");
     }
 }
@@ -43,7 +42,7 @@ fn count(of: &Cell<u32>) {
     of.set(of.get() + 1);
 }
 
-/// Rows that there are at first, for each transaction what is written, and what is read afterwards.
+/// The initial rows, the writes of each transaction, and what is read afterwards.
 #[derive(Debug)]
 struct History {
     rows: Tape,
@@ -87,8 +86,8 @@ fn replay(shop: &mut Shop, history: &History, tally: &Tally) -> Result<(), TestC
     Ok(())
 }
 
-/// One random mutation, in the engine and in the books. Now and then somebody else replaces all
-/// rows instead.
+/// One random mutation, in the engine and in the in-memory model. Sometimes an external writer
+/// replaces all rows instead.
 fn transaction(
     shop: &mut Shop,
     books: &mut Books,
@@ -107,8 +106,7 @@ fn transaction(
     let model = &shop.model;
     let writes: Vec<_> =
         (0..=choices.below(3)).map(|_| any_write(model, books, tokens, choices)).collect();
-    // What the server makes decides nothing, so that the books know before it whether it will do as
-    // it is told.
+    // Generated values do not decide the outcome, so the in-memory model can predict it.
     if let Err(Stop::Undecided) = apply(model, &mut books.clone(), &writes, None) {
         count(&tally.undecided);
         return Ok(());
@@ -176,7 +174,7 @@ fn check_errors(
     Ok(())
 }
 
-/// Reads the present token of every row: it is another one exactly if the row has changed.
+/// Reads the current token of every row: it has changed exactly if the row has.
 fn note_tokens(shop: &Shop, books: &Books, tokens: &mut Tokens) {
     for entity in &shop.model.entities {
         let rows = &books.tables[usize::from(entity.id.0)];
@@ -215,14 +213,14 @@ fn note_tokens(shop: &Shop, books: &Books, tokens: &mut Tokens) {
     }
 }
 
-/// A question, and its answer as a cache would keep it.
+/// A query, and its answer as a cache would store it.
 struct Kept {
     text: String,
     variables: serde_json::Value,
     answer: Answer,
 }
 
-/// Asks something; the answer is what the books say.
+/// Runs a query; its answer must agree with the in-memory model.
 fn read_back(shop: &Shop, tables: &Tables, tape: &Tape) -> Result<Kept, TestCaseError> {
     let mut draft = Draft::new(&shop.model, tables, tape);
     let items = draft.root(2);
@@ -235,8 +233,8 @@ fn read_back(shop: &Shop, tables: &Tables, tape: &Tape) -> Result<Kept, TestCase
 }
 
 impl Kept {
-    /// What is kept is still right if nothing that it depends on was hit since, and another answer
-    /// has another ETag.
+    /// A stored answer is still correct if none of its dependencies was affected, and a different
+    /// answer has a different ETag.
     fn verify(&self, shop: &Shop) -> Result<(), TestCaseError> {
         let changes = shop.changes();
         let left = changes

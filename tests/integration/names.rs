@@ -1,10 +1,10 @@
-//! Columns may be called anything: what a statement means does not depend on it.
+//! Columns may have any name: it does not change what a statement means.
 
 use serde_json::{Value as Json, json};
 
 use crate::shop::Shop;
 
-/// Words of SQL, names that SQLite gives itself, names that our statements use, and what must be
+/// SQL keywords, names that SQLite itself uses, names in our statements, and names that must be
 /// quoted.
 const NAMES: [&str; 35] = [
     "true",
@@ -96,7 +96,7 @@ fn a_column_may_be_called_as_a_word_of_sql_and_filters_writes_and_tokens_mean_th
         ] {
             assert_eq!(ids(&shop, "flags", filter), expected, "{name}: {filter}");
         }
-        // Pages over a column with NULLs, whose condition may come to nothing at all.
+        // Pages over a column with NULLs, whose condition may be NULL.
         let (mut after, mut seen) = (Json::Null, Vec::new());
         loop {
             let page = shop.json(

@@ -1,5 +1,5 @@
-//! Several servers on one database: a document that one of them has registered or removed is known,
-//! or not, to the next request to any of them.
+//! Several servers on one database: after one of them has registered or removed a document, the
+//! next request to any of them sees that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn is_listed(app: &TestApp, text: &str) -> bool {
     list["documents"].as_array().unwrap().iter().any(|document| document["id"] == *id)
 }
 
-/// All URLs at which a query is to be found.
+/// All URLs of a query.
 fn urls(text: &str) -> [String; 5] {
     let (id, hash) = (DocumentId::of(text), Sha256Hash::of(text));
     let apollo =
@@ -46,11 +46,11 @@ fn urls(text: &str) -> [String; 5] {
     ]
 }
 
-/// Whether every URL leads to the document, or none of them does.
+/// Whether every URL serves the document, or none of them does.
 async fn is_served(app: &TestApp, text: &str) -> bool {
     let mut served = Vec::new();
     for url in urls(text) {
-        // Apollo's clients are told of a miss in a 200.
+        // Apollo's clients learn of a miss in a 200.
         let answer = app.get(&url).await;
         served.push(answer.status == 200 && answer.json().get("data").is_some());
         assert!(
@@ -68,7 +68,7 @@ async fn is_served(app: &TestApp, text: &str) -> bool {
 async fn what_one_server_registers_or_removes_the_next_request_to_another_knows() {
     for mode in [Mode::Trusted, Mode::Open] {
         let a = TestApp::start(mode).await;
-        // Without a cache, too: registrations have nothing to do with it.
+        // Also without a cache: registrations do not depend on it.
         let b = a.beside_with(|config| config.cache_size = "0".parse().unwrap()).await;
         let c = a.beside().await;
         for round in 0..3 {
@@ -81,7 +81,7 @@ async fn what_one_server_registers_or_removes_the_next_request_to_another_knows(
                 assert!(is_served(app, DOCUMENT).await, "{round}");
             }
             assert_eq!(put(from, DOCUMENT).await, 200, "it is there already");
-            // Asked for so often that the URL alone leads to the answer.
+            // Requested until the URL alone leads to the cached answer.
             let etag = a.get(&url(DOCUMENT)).await.etag().to_owned();
             for app in [&a, &c, &a, &c] {
                 assert_eq!(
@@ -119,8 +119,8 @@ async fn document_that_a_client_brought_becomes_a_registered_one_and_ceases_to_b
     assert_eq!(b.get(&url(DOCUMENT)).await.status, 404);
 }
 
-/// Servers, and an external writer who keeps their feeds busy, on one database. Each document is
-/// one task's, which knows what must be so; the tasks and their requests meet in every order.
+/// Servers on one database, whose feeds an external writer keeps busy. Each document belongs to one
+/// task, which knows its state; tasks and requests interleave in every order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_order_of_registrations_removals_and_requests_shows_a_document_that_is_not_registered() {
     let a = TestApp::start(Mode::Trusted).await;
@@ -192,7 +192,7 @@ async fn registration_whose_record_was_pruned_before_anybody_read_it_is_known_al
     let b = a.beside().await;
     assert_eq!(put(&a, DOCUMENT).await, 201);
     a.create_merchant("Newest").await;
-    // As those do it who prune.
+    // In the same way as the servers that prune.
     let prune = match driver() {
         Driver::Sqlite => {
             "DELETE FROM _freshql_change WHERE seq < (SELECT max(seq) FROM _freshql_change)"
@@ -229,7 +229,7 @@ async fn with_a_bound_registrations_of_others_show_when_it_is_over_and_own_ones_
     }
 }
 
-/// A deployment in which one server after the other gets the new query files.
+/// A rolling deployment of new query files.
 #[tokio::test]
 async fn servers_with_other_query_files_serve_each_others_documents() {
     const EDITED: &str = "query Merchants { merchants(first: 2) { nodes { id name } } }";
@@ -248,12 +248,13 @@ async fn servers_with_other_query_files_serve_each_others_documents() {
         assert_eq!(app.get_with(&url(MERCHANTS), &[(IF_NONE_MATCH, &etag)]).await.status, 304);
     }
     let newest = new.beside().await;
-    // What leaves all files and has had its time is gone everywhere but where a file still has it.
+    // A document that has left all files and expired is gone everywhere, except where a file still
+    // has it.
     assert_eq!(delete(&newest, MERCHANTS).await, 204);
     assert_eq!(newest.get(&url(MERCHANTS)).await.status, 404);
     assert_eq!(new.get_with(&url(MERCHANTS), &[(IF_NONE_MATCH, &etag)]).await.status, 404);
     assert_eq!(old.get_with(&url(MERCHANTS), &[(IF_NONE_MATCH, &etag)]).await.status, 304);
-    // Registered for good by one of them, it stays whatever becomes of the files.
+    // After one of them has registered it permanently, it stays whatever happens to the files.
     assert_eq!(put(&old, MERCHANTS).await, 200);
     let new = new.restart().await;
     for app in [&old, &new, &newest] {
@@ -262,8 +263,7 @@ async fn servers_with_other_query_files_serve_each_others_documents() {
     }
 }
 
-/// Documents of a newer release may not fit the model of an older server, which must not fall over
-/// them.
+/// Documents of a newer release may not fit an older server's model, which must tolerate that.
 #[tokio::test]
 async fn document_that_does_not_fit_this_servers_model_is_told_so() {
     let a = TestApp::start(Mode::Trusted).await;
@@ -288,10 +288,11 @@ async fn document_that_does_not_fit_this_servers_model_is_told_so() {
     assert_eq!(a.get(&url(text)).await.status, 404);
 }
 
-/// What a backup does not hold is not registered any more, however the server came to it.
+/// A document that is not in a restored backup is no longer registered, however the server learned
+/// of it.
 #[tokio::test]
 async fn database_that_is_replaced_under_a_server_brings_its_own_registrations() {
-    // A server's database is not replaced beneath it.
+    // A server's database file is not replaced while PostgreSQL runs.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -308,6 +309,6 @@ async fn database_that_is_replaced_under_a_server_brings_its_own_registrations()
         assert!(begun.elapsed() < Duration::from_secs(60), "it is served for ever");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // A mutation is known again: it is not for GET.
+    // A mutation is known again: it does not allow GET.
     assert_eq!(a.get(&url(WRITES)).await.status, 405);
 }

@@ -1,6 +1,5 @@
-//! What clients write in different ways and mean the same is one question: one ETag, one canonical
-//! URL. What they leave open is no condition, and what they got wrong is told even where the field
-//! is skipped.
+//! Different spellings of the same request are one question: one ETag, one canonical URL. What they
+//! leave out is no condition, and their mistakes are reported even if the field is skipped.
 
 use freshql::config::Mode;
 use http::header::{CONTENT_LOCATION, IF_MATCH};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{TWO, TestApp, UPDATE, project, url, url_with};
 use crate::shop::Shop;
 
-/// Each of these ways to ask gets the same answer under the same name.
+/// Each of these variables gets the same answer under the same ETag and URL.
 async fn assert_one_question(text: &str, variables: &[Value]) {
     let project = project();
     std::fs::write(project.path().join("queries/asked.graphql"), text).unwrap();
@@ -155,7 +154,7 @@ fn what_a_form_leaves_open_is_no_condition() {
         );
         found["data"][list]["totalCount"].as_i64().unwrap()
     };
-    // Nothing said: every row.
+    // No condition: every row.
     for nothing in [
         json!(null),
         json!({}),
@@ -171,21 +170,21 @@ fn what_a_form_leaves_open_is_no_condition() {
     ] {
         assert_eq!(count("people", nothing.clone()), 4, "{nothing}");
     }
-    // What is said counts, and what is not is not in its way.
+    // Conditions count, and absent ones have no effect on them.
     assert_eq!(
         count("people", json!({"or": [{"age": {"eq": 2}}, {"name": {"contains": null}}]})),
         2
     );
     assert_eq!(count("people", json!({"not": {"age": {"eq": 2, "lt": null}}, "or": [{}]})), 2);
     assert_eq!(count("people", json!({"age": {"in": []}})), 0);
-    // `some`, `none` and `every` of anything at all.
+    // `some`, `none` and `every` without conditions.
     assert_eq!(count("teams", json!({"people": {"some": {}}})), 2);
     assert_eq!(count("teams", json!({"people": {"none": {}}})), 1);
     assert_eq!(count("teams", json!({"people": {"every": {}}})), 3);
     assert_eq!(count("teams", json!({"people": {"some": {"age": {"gte": null}}}})), 2);
     assert_eq!(count("teams", json!({"people": {"some": null}})), 3);
     assert_eq!(count("people", json!({"team": {"people": {"none": {}}}})), 0);
-    // Nobody can tell what no branch at all means.
+    // A list without alternatives has no clear meaning.
     let none = shop.run(
         "query($w: PersonWhere) { people(where: $w) { totalCount } }",
         &json!({"w": {"or": []}}),

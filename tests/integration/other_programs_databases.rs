@@ -1,6 +1,6 @@
-//! Databases as well-known programs make them, each in a few tables of the same shape: the model
-//! that is pulled passes its own check, the server answers with what plain SQL answers, whatever
-//! the program writes afterwards, and nothing of the program's own is changed.
+//! Databases created by well-known programs, each reduced to a few tables of the same shape: the
+//! pulled model passes its own check, the server's answers agree with plain SQL whatever the
+//! program writes afterwards, and nothing of the program's own is changed.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 
 /// A program's database.
 struct Program {
-    /// What it made, with the first rows.
+    /// What it created, with the first rows.
     made: &'static str,
     /// What it writes while freshql serves.
     writes: &'static str,
-    /// What it writes as well where its tables have no column of freshql's: programs that name no
-    /// columns, triggers that copy whole rows.
+    /// What it also writes if freshql adds no column to its tables: statements without column
+    /// names, triggers that copy whole rows.
     writes_by_position: &'static str,
-    /// The tables that are no entities.
+    /// The tables that are not entities.
     left_out: &'static [&'static str],
 }
 
@@ -38,7 +38,7 @@ fn freshql(directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// All rows of all tables of the program's, without what freshql added; and what it declared, where
+/// All rows of all the program's tables, without what freshql added; and their definitions, if
 /// nothing was added.
 fn everything(database: &Connection, with_schema: bool) -> Vec<String> {
     let own =
@@ -54,7 +54,7 @@ fn everything(database: &Connection, with_schema: bool) -> Vec<String> {
         .collect();
     let mut found = Vec::new();
     for table in tables {
-        // Some cannot even be read without a collation of the program's.
+        // Some cannot even be read without the program's own collation.
         let Ok(mut statement) = database.prepare(&format!("SELECT * FROM \"{table}\"")) else {
             continue;
         };
@@ -100,7 +100,7 @@ fn shown(scalar: Scalar, value: Sql) -> Value {
     }
 }
 
-/// All rows of an entity, by key, as plain SQL has them.
+/// All rows of an entity, by key, read with plain SQL.
 fn rows(database: &Connection, entity: &Entity) -> Vec<Value> {
     let columns: Vec<String> =
         entity.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
@@ -141,7 +141,7 @@ impl Served {
         (status, etag, serde_json::from_str(&body).unwrap_or_default())
     }
 
-    /// The list of an entity in pages of two, so that cursors are read too.
+    /// The list of an entity in pages of two rows, so that cursors are used, too.
     async fn all(&self, entity: &Entity) -> Vec<Value> {
         let fields: Vec<&str> = entity.columns.iter().map(|column| column.field.as_str()).collect();
         let list = &entity.plural;
@@ -162,7 +162,7 @@ impl Served {
         }
     }
 
-    /// Lists whose answers are kept by clients, each with its ETag.
+    /// Lists that clients have cached, each with its ETag.
     async fn kept(&self, model: &Model) -> Vec<(String, String)> {
         let mut kept = Vec::new();
         for entity in &model.entities {
@@ -293,7 +293,8 @@ async fn rails() {
 
 #[tokio::test]
 async fn anki() {
-    // Its collation `unicase` is nobody else's: NOCASE stands for it until all is made.
+    // Its collation `unicase` exists only there: NOCASE replaces it until everything has been
+    // created.
     is_adopted(Program {
         made: r#"
         CREATE TABLE col (id integer PRIMARY KEY, crt integer NOT NULL, mod integer NOT NULL, scm integer NOT NULL, ver integer NOT NULL, usn integer NOT NULL, conf text NOT NULL);

@@ -1,5 +1,6 @@
-//! What the pages in `docs/caches` say of freshql's answers, compared with the answers: nobody can
-//! run Cloudflare, Fastly or CloudFront here, but what these are told to look for must be there.
+//! Compares what the pages in `docs/caches` say about freshql's answers with real answers:
+//! Cloudflare, Fastly and CloudFront cannot run here, but what they are configured to look for must
+//! be there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(top().join("docs/caches").join(name)).unwrap()
 }
 
-/// The cells of a table, without its head.
+/// The cells of a table, without its header.
 fn rows(text: &str, head: &str) -> Vec<Vec<String>> {
     let table = text.split_once(head).unwrap_or_else(|| panic!("no table begins with {head}")).1;
     let lines = table.lines().skip(2).take_while(|line| line.starts_with('|'));
@@ -26,12 +27,12 @@ fn rows(text: &str, head: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// What stands between backticks.
+/// The text between backticks.
 fn marked(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// The heads of answers of every kind, by a name.
+/// The headers of answers of every kind, by name.
 async fn heads(origin: &Origin) -> BTreeMap<&'static str, HeaderMap> {
     let client = reqwest::Client::new();
     let url = |path: &str| format!("http://{}{path}", origin.address);
@@ -96,14 +97,14 @@ async fn answers_are_kept_for_as_long_as_the_pages_say() {
             assert_eq!(line(&heads[kind], "cache-control"), row[1].trim_matches('`'), "{kind}");
         }
     }
-    // What a CDN that reads it is told is the same, and how long it may serve what is older.
+    // CDNs that read their own header are told the same, and how long they may serve older answers.
     assert_eq!(line(&heads["page"], "cdn-cache-control"), "max-age=60");
     assert_eq!(line(&heads["notice"], "cdn-cache-control"), "max-age=1, stale-while-revalidate=60");
     assert!(!line(&heads["notice"], "cache-control").contains("stale"));
     for kind in ["letter", "secret"] {
         assert_eq!(line(&heads[kind], "cdn-cache-control"), "no-store", "{kind}");
     }
-    // A CDN's key has the coding, and nothing else, for what it may keep.
+    // For cacheable answers, a CDN's key includes the coding, and nothing else.
     for kind in ["page", "photo", "notice", "draft", "unchanged"] {
         assert_eq!(heads[kind][VARY], "Accept-Encoding", "{kind}");
     }
@@ -123,7 +124,7 @@ async fn the_pages_name_no_header_and_no_directive_that_is_not_there() {
         .flat_map(|line| line.split(", "))
         .map(|directive| directive.split('=').next().unwrap())
         .collect();
-    // What a client sends, and what the caches themselves add.
+    // Headers that clients send, and that caches add themselves.
     let others = [
         "Accept",
         "Accept-Encoding",
@@ -136,7 +137,7 @@ async fn the_pages_name_no_header_and_no_directive_that_is_not_there() {
         "X-Cache-Status",
         "cf-cache-status",
     ];
-    // What the pages say that freshql does not send.
+    // Headers that the pages say freshql does not send.
     let never = ["Surrogate-Control", "Set-Cookie"];
     let is_header = |text: &str| {
         let parts: Vec<&str> = text.split('-').collect();
@@ -201,7 +202,8 @@ async fn the_pages_name_no_header_and_no_directive_that_is_not_there() {
 
 #[test]
 fn cloudfront_is_told_of_each_error_that_it_would_keep() {
-    // Those that it keeps for a while whatever the origin says, as its documentation lists them.
+    // The errors that it caches for a while whatever the origin says, according to its
+    // documentation.
     let keeps = [400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504];
     let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
     let statuses: BTreeSet<u16> = rows(&readme, "| status | when | `extensions.code` |")

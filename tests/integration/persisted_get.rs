@@ -1,4 +1,4 @@
-//! `GET /q/{id}`: validators, conditional requests, headers, codings.
+//! `GET /q/{id}`: validators, conditional requests, headers, content codings.
 
 use std::io::Read;
 
@@ -16,7 +16,7 @@ use crate::harness::{CREATE, MERCHANT, MERCHANTS, TWO, TestApp, UPDATE, encode, 
 
 const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
 
-/// A server with one merchant of the test's own, and the URL of that merchant.
+/// A server with the test's own merchant, and that merchant's URL.
 async fn merchant() -> (TestApp, String, String) {
     let app = TestApp::start(Mode::Trusted).await;
     let (id, _) = app.create_merchant("Merchant of the test").await;
@@ -144,7 +144,7 @@ async fn if_match_names_the_answer_that_the_client_wants() {
     for value in ["\"other\"", &format!("W/{etag}")] {
         app.get_with(&url, &[(IF_MATCH, value)]).await.assert_error(412, "PRECONDITION_FAILED");
     }
-    // If-Match goes first.
+    // If-Match is evaluated first.
     let both = [(IF_MATCH, "\"other\""), (IF_NONE_MATCH, etag.as_str())];
     app.get_with(&url, &both).await.assert_error(412, "PRECONDITION_FAILED");
 }
@@ -335,8 +335,8 @@ async fn what_may_be_stored_has_one_media_type_and_errors_have_that_which_the_cl
     );
 }
 
-/// At `/graphql` an answer comes in two media types. A cache that was told 304 for one must not
-/// have the other.
+/// At `/graphql`, an answer has two media types. A cache that gets a 304 for one must not have
+/// stored the other.
 #[tokio::test]
 async fn two_media_types_at_one_url_have_two_etags() {
     let (app, _, _) = merchant().await;

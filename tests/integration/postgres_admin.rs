@@ -1,5 +1,5 @@
-//! The commands on a PostgreSQL database: what migrations leave, what `check` finds, and what
-//! `repair` puts back.
+//! Commands on a PostgreSQL database: what migrations create, what `check` finds, and what `repair`
+//! restores.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ fn database(postgres: &Postgres, name: &str) -> Database {
     postgres.url(name).parse().unwrap()
 }
 
-/// A migrated database of this model.
+/// A migrated database for this model.
 fn migrated(postgres: &Postgres, name: &str, sdl: &str) -> (Admin, Model) {
     postgres.create(name);
     let (folder, model) = (tempfile::tempdir().unwrap(), model(sdl));
@@ -301,7 +301,7 @@ fn partitions_need_the_trigger_for_truncate_each() {
     let version =
         postgres.run("partitions", "SELECT entity, key, version > 0 FROM _freshql_version");
     assert_eq!(version, ["/Row||t"]);
-    // A partition that comes later fires the triggers for rows, but not that for TRUNCATE.
+    // A partition that is added later fires the row triggers, but not the one for TRUNCATE.
     postgres.run(
         "partitions",
         "CREATE TABLE rows_2 PARTITION OF rows FOR VALUES FROM ('m') TO ('z');
@@ -316,7 +316,7 @@ fn partitions_need_the_trigger_for_truncate_each() {
     assert_eq!(messages(&admin, &rows), Vec::<String>::new());
     postgres.run("partitions", "DELETE FROM _freshql_change; TRUNCATE rows_2");
     assert_eq!(postgres.run("partitions", "SELECT entity, op FROM _freshql_change"), ["Row|T"]);
-    // Nobody needs the triggers when the model has no such entity any more.
+    // The triggers are no longer needed when the model has no such entity.
     let others = self::model("type Other @entity { id: ID! @id n: Int }");
     assert_eq!(admin.watch(&others).unwrap(), ["rows"]);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The client for PostgreSQL, on a real server: flights, their errors, what is given up, logins and
+//! The PostgreSQL client on a real server: flights, their errors, abandoned flights, logins and
 //! TLS.
 
 use std::path::Path;
@@ -26,7 +26,7 @@ async fn a_flight_is_one_transaction_that_sees_one_snapshot() {
         .await
         .unwrap();
 
-    // The second statement begins long after somebody else has committed.
+    // The second statement begins long after another session has committed.
     let count = Execute::binary("SELECT count(*) FROM a", &[]);
     let slow = Execute::text("SELECT count(*), pg_sleep(0.3) FROM a", &[]);
     let flight = [count, slow, count];
@@ -38,7 +38,7 @@ async fn a_flight_is_one_transaction_that_sees_one_snapshot() {
     let seen: Vec<_> = seen.unwrap().iter().map(|rows| rows.first().unwrap().int(0)).collect();
     assert_eq!(seen, [Some(1); 3]);
 
-    // Parameters in both forms; NULL; what a statement has written.
+    // Parameters in both formats; NULL; rows that a statement has written.
     let insert = "INSERT INTO a VALUES ($1::bigint, $2::text) RETURNING x, y";
     let all = writer
         .flight(&[
@@ -57,7 +57,7 @@ async fn a_flight_is_one_transaction_that_sees_one_snapshot() {
     );
     assert_eq!((all[1].first().unwrap().int(0), all[2].affected), (Some(4), 2));
 
-    // An error undoes all of it, says in which statement, and leaves the connection in order.
+    // An error undoes the whole flight, names the statement, and leaves the connection usable.
     let failed = writer
         .flight(&[
             Execute::text("DELETE FROM a", &[]),
@@ -75,7 +75,7 @@ async fn a_flight_is_one_transaction_that_sees_one_snapshot() {
     let refused = reader.query(Execute::text("DELETE FROM a", &[])).await.unwrap_err();
     assert_eq!(refused.code(), "25006", "who reads cannot write");
 
-    // What is larger than all buffers goes both ways at once.
+    // Data larger than all buffers are sent both ways at once.
     let large = "x".repeat(8 << 20);
     let parameters = [Parameter::Text(&large)];
     let echo = Execute::text("SELECT $1::text", &parameters);
@@ -93,10 +93,10 @@ async fn statements_are_prepared_anew_where_a_table_has_changed_under_them() {
     connection.script("ALTER TABLE a ALTER x TYPE text, ADD y text DEFAULT 'new'").await.unwrap();
     let row = connection.flight(&[all, all]).await.unwrap();
     assert_eq!(row[1].first().unwrap().text(1), Some("new"));
-    // A pooler may hand out another session.
+    // A pooler may switch to another session.
     connection.script("DEALLOCATE ALL").await.unwrap();
     assert_eq!(connection.query(all).await.unwrap().len(), 1);
-    // A statement that did not get as far as being prepared is not taken for one that is.
+    // A statement whose preparation was not reached is not considered prepared.
     connection
         .flight(&[Execute::text("SELECT 1/0", &[]), Execute::text("SELECT 5", &[])])
         .await
@@ -137,7 +137,7 @@ async fn a_flight_that_is_given_up_can_be_cancelled_and_leaves_the_connection_us
 #[tokio::test]
 async fn a_script_has_many_statements_and_is_done_as_a_whole() {
     let Some(postgres) = Postgres::start() else { return };
-    // In whatever runtime the caller is.
+    // Within any runtime of the caller.
     let url = postgres.url("postgres").parse().unwrap();
     let mut admin = Blocking::connect(&url, Session::new(Role::Admin)).unwrap();
     let script = "CREATE TABLE a (x int); -- a comment; with a semicolon\n;; INSERT INTO a VALUES (1), (2); TABLE a";
@@ -157,8 +157,8 @@ async fn a_script_has_many_statements_and_is_done_as_a_whole() {
     assert!(admin.script("").unwrap().is_empty());
 }
 
-/// A server that listens on TCP with TLS, and wants a password: `ada` has one for SCRAM, `bob` one
-/// for MD5.
+/// A server that listens on TCP with TLS and requires a password: `ada` has one for SCRAM, `bob`
+/// one for MD5.
 fn guarded(port: u16) -> Option<Postgres> {
     let postgres = Postgres::start_with(|data| {
         certificates(data);
@@ -166,7 +166,7 @@ fn guarded(port: u16) -> Option<Postgres> {
         std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
         format!("-c listen_addresses=127.0.0.1 -c port={port} -c ssl=on")
     })?;
-    // Connections through the socket go to the same port.
+    // Connections through the socket use the same port.
     let url = format!("{}?port={port}", postgres.url("postgres")).parse().unwrap();
     let mut admin = Blocking::connect(&url, Session::new(Role::Admin)).unwrap();
     admin
@@ -178,7 +178,7 @@ fn guarded(port: u16) -> Option<Postgres> {
     Some(postgres)
 }
 
-/// An authority `ca.crt`, and a certificate of it for `localhost`.
+/// An authority `ca.crt`, and its certificate for `localhost`.
 fn certificates(data: &Path) {
     let script = "set -e
         openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.crt
@@ -237,7 +237,7 @@ async fn logins_and_tls_are_as_the_url_wants_them() {
     has(attempt("ada:p%40ss", "127.0.0.1", "").await, "28P01");
     has(attempt("ada", "127.0.0.1", "").await, "wants a password");
 
-    // What anybody on the way could use is only sent where nobody can read it.
+    // Passwords that anybody on the network could use are only sent over private connections.
     assert!(attempt("bob:secret", "127.0.0.1", "sslmode=require").await.is_ok());
     has(attempt("bob:secret", "127.0.0.1", "sslmode=disable").await, "use TLS");
     assert!(attempt("eve:secret", "127.0.0.1", "sslmode=require").await.is_ok());

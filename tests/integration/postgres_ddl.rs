@@ -1,5 +1,5 @@
-//! What others do to the tables of a PostgreSQL database by hand: whatever it is, the next request
-//! after it is answered right, by every node, and no ETag ever stands for two answers.
+//! Manual changes to the tables of a PostgreSQL database: whatever they are, every node answers the
+//! next request correctly, and no ETag ever stands for two answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::database::{Driver, Outsider, TestDatabase};
 use crate::library::{Question, data};
 use crate::node::{Node, ROOMY};
 
-/// `Reading` and `Mooded` are somebody else's.
+/// `Reading` and `Mooded` are unmanaged.
 const SDL: &str = r#"
 enum Mood { calm wild }
 type Shop @entity { id: ID! @id name: String! goods: [Good!]! @derivedFrom(field: "shop") }
@@ -61,7 +61,7 @@ struct Cluster {
     model: Arc<Model>,
     nodes: Vec<Node>,
     questions: Vec<Question>,
-    /// What each ETag stands for.
+    /// The answer that each ETag stands for.
     etags: HashMap<String, String>,
 }
 
@@ -104,8 +104,8 @@ impl Cluster {
         Node { engine, cache: ResponseCache::new(store, ROOMY, Consistency::Strict) }
     }
 
-    /// What all nodes answer by now, each question in turn; the first questions are those that a
-    /// cache has known longest.
+    /// The current answers of all nodes, query by query; the first queries are those that have been
+    /// cached the longest.
     async fn look(&mut self, after: &str) -> Vec<String> {
         let mut answers = Vec::new();
         for question in &self.questions {
@@ -136,12 +136,12 @@ impl Cluster {
     }
 }
 
-/// By hand; what the answers then have in them; whether all versions tell as much as before.
+/// Manual changes; what the answers then contain; whether all versions are still reliable.
 const ALTERATIONS: [(&str, &str, bool); 15] = [
     ("ALTER TABLE goods DISABLE TRIGGER USER;\n UPDATE goods SET note = 'n2' WHERE id = 'a'", "n2", false),
     ("DROP TRIGGER zz_freshql_log ON goods;\n UPDATE goods SET note = 'n3' WHERE id = 'a'", "n3", false),
     ("DROP TRIGGER zz_freshql_version ON goods;\n UPDATE goods SET note = 'n4' WHERE id = 'a'", "n4", false),
-    // Nobody can tell by what stands there afterwards.
+    // The result does not show what has been done.
     (
         "BEGIN; ALTER TABLE goods DISABLE TRIGGER USER; UPDATE goods SET note = 'n5' WHERE id = 'a';
          ALTER TABLE goods ENABLE ALWAYS TRIGGER zz_freshql_version; ALTER TABLE goods ENABLE ALWAYS TRIGGER zz_freshql_log;
@@ -149,7 +149,7 @@ const ALTERATIONS: [(&str, &str, bool); 15] = [
         "n5",
         true,
     ),
-    // A table that is written anew, by which its columns stay as they are.
+    // A table that is rewritten while its columns stay the same.
     ("ALTER TABLE goods ALTER COLUMN price TYPE numeric(10, 2) USING price + 6", "7.00", true),
     (
         "BEGIN; ALTER TABLE goods RENAME note TO other; ALTER TABLE goods RENAME remark TO note;
@@ -168,7 +168,7 @@ const ALTERATIONS: [(&str, &str, bool); 15] = [
         "n7",
         false,
     ),
-    // Another table in its place, with the same versions.
+    // Another table takes its place, with the same versions.
     (
         "BEGIN; CREATE TABLE shops_new (LIKE shops INCLUDING ALL);
          INSERT INTO shops_new SELECT * FROM shops; UPDATE shops_new SET name = 'swapped';
@@ -181,7 +181,7 @@ const ALTERATIONS: [(&str, &str, bool); 15] = [
         "\"name\":\"S\"",
         true,
     ),
-    // A schema in the place of another.
+    // One schema replaces another.
     (
         "BEGIN; CREATE SCHEMA staging; CREATE TABLE staging.readings (LIKE readings);
          INSERT INTO staging.readings VALUES ('5', 55); ALTER TABLE readings RENAME TO readings_away;
@@ -205,7 +205,7 @@ async fn whatever_is_altered_by_hand_the_next_request_is_answered_right() {
     let before = cluster.look("the start").await;
     assert!(before.iter().all(|answer| answer.contains("\"etag\"")), "{before:#?}");
     for (sql, wanted, is_whole) in ALTERATIONS {
-        // All of it is in the caches.
+        // Everything is in the caches.
         cluster.look("nothing").await;
         let end = if sql.starts_with("BEGIN") { "COMMIT" } else { ";\n" };
         for statement in sql.split_inclusive(end) {
@@ -216,7 +216,7 @@ async fn whatever_is_altered_by_hand_the_next_request_is_answered_right() {
         assert!(answers.concat().contains(wanted), "{sql}: {answers:#?}");
         let etags = answers.iter().filter(|answer| answer.contains("\"etag\"")).count();
         assert_eq!(etags == answers.len(), is_whole, "{sql}: {answers:#?}");
-        // A node that starts now answers as those that saw it.
+        // A node that starts now gives the same answers as those that saw the change.
         let young = cluster.node().await;
         for (question, answer) in cluster.questions.iter().zip(&answers) {
             assert_eq!(young.ask(question).await.text(), answer, "{sql}");
@@ -260,7 +260,7 @@ async fn what_leaves_the_definition_as_it_is_leaves_etags_and_caches_as_they_are
             }
         }
     }
-    // One table is emptied: what was read of others stays.
+    // One table is emptied: answers about others stay cached.
     cluster.outsider.execute("TRUNCATE readings_0");
     for (number, question) in cluster.questions.iter().enumerate() {
         let Node { cache, .. } = &cluster.nodes[0];
@@ -295,7 +295,7 @@ async fn a_server_that_may_not_write_down_what_was_altered_gives_no_etags() {
     assert!(store.guard().unwrap().is_whole());
     for (statement, is_whole) in [
         ("ALTER TABLE goods ADD COLUMN more int", false),
-        // Another server may write it down.
+        // Another server may record it.
         ("", true),
     ] {
         match statement {

@@ -1,5 +1,5 @@
-//! A PostgreSQL server that fails, and what nodes answer then: late, or with 503, and never what
-//! was true before.
+//! A PostgreSQL server that fails, and its nodes' answers: late, or with 503, but never an outdated
+//! state.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn a_standby_that_takes_over_without_the_last_commits_gives_no_validator_t
     while standby.try_run("lost", "SELECT note FROM goods").is_ok_and(|rows| rows.is_empty()) {
         assert!(wait.elapsed() < Duration::from_secs(60));
     }
-    // From here on it hears of nothing.
+    // From here on, it receives nothing.
     standby.run("postgres", "ALTER SYSTEM SET primary_conninfo = ''; ");
     standby.run("postgres", "SELECT pg_reload_conf()");
     while standby.run("postgres", "SELECT count(*) FROM pg_stat_wal_receiver") != ["0"] {
@@ -62,7 +62,7 @@ async fn a_standby_that_takes_over_without_the_last_commits_gives_no_validator_t
     let first = question.ask(&new).await;
     assert!(data(&first).contains("first"), "{}", data(&first));
     assert!(!etags.contains_key(&first.etag.unwrap().to_string()));
-    // As many changes as were lost, and more.
+    // More changes than were lost.
     for note in ["other", "content", "than", "before"] {
         standby.run("lost", &format!("UPDATE goods SET note = '{note}'"));
         let answer = question.ask(&new).await;
@@ -84,7 +84,7 @@ async fn a_server_that_takes_no_more_connections_is_a_503_until_it_does() {
     let path = url_with(MERCHANT, &json!({"id": id}));
     assert_eq!(app.get(&path).await.status, 200);
 
-    // Others take what is free, and what the node has.
+    // Other sessions take the free connections and those of the node.
     let Database::Postgres(url) = &database else { unreachable!() };
     let connect = || Blocking::connect(url, Session::new(Role::Admin));
     let mut others = vec![connect().unwrap()];
@@ -135,7 +135,7 @@ async fn while_the_server_stands_still_nobody_is_told_what_was_true_before() {
         assert!(Command::new("kill").arg(signal).args(&pids).status().unwrap().success());
     };
     signal("-STOP");
-    // A new session is not held up.
+    // A new session is not blocked.
     postgres.run("still", &format!("UPDATE merchants SET city = 'Bruges' WHERE id = '{id}'"));
     let headers = [(IF_NONE_MATCH, etag.as_str())];
     let asked = app.get_with(&path, &headers);

@@ -1,5 +1,5 @@
-//! What a server on PostgreSQL learns of other people's commits, when, and when it has to forget
-//! what it knows.
+//! What a server on PostgreSQL learns of others' commits, when, and when it has to forget what it
+//! knows.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn model() -> Arc<Model> {
     Arc::new(parse("schema.graphql", SDL).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model)
 }
 
-/// Writes down what it is told.
+/// Records the events that it receives.
 #[derive(Default)]
 struct Told(Mutex<Vec<FeedEvent>>);
 
@@ -41,7 +41,7 @@ impl Subscriber for Told {
 }
 
 impl Told {
-    /// The rows that the events since the last call are about, and how often it was told to forget.
+    /// The rows in the events since the last call, and how often it was told to forget.
     fn take(&self) -> (Vec<Change>, usize) {
         let events = std::mem::take(&mut *self.0.lock().unwrap());
         let forgotten = events.iter().filter(|event| **event == FeedEvent::Forgotten).count();
@@ -52,7 +52,7 @@ impl Told {
         (rows.flatten().collect(), forgotten)
     }
 
-    /// The same, with the keys of the rows alone.
+    /// The same, with only the keys of the rows.
     #[track_caller]
     fn keys(&self) -> Vec<String> {
         let (rows, forgotten) = self.take();
@@ -88,7 +88,7 @@ fn database(postgres: &Postgres, name: &str) -> Database {
     database
 }
 
-/// A session of `psql` that stays open.
+/// A `psql` session that stays open.
 struct Session(
     std::process::Child,
     std::process::ChildStdin,
@@ -106,7 +106,7 @@ impl Session {
         session
     }
 
-    /// Returns when it is done.
+    /// Runs SQL and returns when it is done.
     fn run(&mut self, sql: &str) {
         use std::io::{BufRead, Write};
         writeln!(self.1, "{sql};\n\\echo done").unwrap();
@@ -175,7 +175,7 @@ async fn changes_are_those_that_sqlite_tells() {
     let here = Database::Sqlite(file.clone());
     Admin::open(&here).unwrap().create(&model()).unwrap();
     let outsider = rusqlite::Connection::open(&file).unwrap();
-    // A log without records tells SQLite nothing.
+    // SQLite learns nothing from a log without records.
     outsider.execute_batch("INSERT INTO shops (id, name) VALUES ('first', 'first')").unwrap();
     let (here, there) = (Node::open(&here).await, Node::open(&there).await);
     let long = "é".repeat(150);
@@ -221,7 +221,7 @@ async fn a_node_forgets_what_it_cannot_know() {
     };
     run("INSERT INTO shops (id, name) VALUES ('a', 'a')");
     assert_eq!(forgotten().await, 0);
-    // That concerns one entity.
+    // This affects one entity.
     run("TRUNCATE goods");
     store.catch_up().await.unwrap();
     let (changes, forgotten_all) = told.take();
@@ -233,7 +233,7 @@ async fn a_node_forgets_what_it_cannot_know() {
     assert_eq!(forgotten().await, 1, "too many");
     run("INSERT INTO goods (note) SELECT n::text FROM generate_series(1, 1000) n");
     assert_eq!(forgotten().await, 0);
-    // What it has not read was pruned by others.
+    // Others have pruned records that it has not read.
     run("INSERT INTO shops (id, name) VALUES ('b', 'b')");
     run(
         "DELETE FROM _freshql_change; UPDATE _freshql_run SET floor = pg_snapshot_xmax(pg_current_snapshot())",
@@ -241,7 +241,7 @@ async fn a_node_forgets_what_it_cannot_know() {
     assert_eq!(forgotten().await, 1);
     run("UPDATE _freshql_run SET floor = '3'");
     assert_eq!(forgotten().await, 0);
-    // The database is another one.
+    // The database is a different one.
     for another in [
         "DELETE FROM _freshql_run",
         "UPDATE _freshql_run SET self = 1",
@@ -251,7 +251,7 @@ async fn a_node_forgets_what_it_cannot_know() {
         assert_eq!(forgotten().await, 1, "{another}");
         assert_eq!(forgotten().await, 0);
     }
-    // Triggers that are gone are seen at once, and everything is as before when they are back.
+    // Missing triggers are detected at once, and everything is as before when they are back.
     run("ALTER TABLE goods DISABLE TRIGGER zz_freshql_log");
     assert_eq!(forgotten().await, 1);
     let reasons = store.guard().unwrap().reasons(&model());

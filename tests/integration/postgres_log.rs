@@ -1,5 +1,5 @@
-//! What the triggers on PostgreSQL make of writes, whoever makes them and how: which rows get a new
-//! version, and which records the change log gets.
+//! How the triggers on PostgreSQL treat writes, whoever makes them and how: which rows get a new
+//! version, and which records are written to the change log.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn model(sdl: &str) -> Model {
     parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}\n{sdl}")).model
 }
 
-/// A database of that model, with some rows, whose log is empty.
+/// A database for that model, with some rows and an empty log.
 struct Log<'p> {
     postgres: &'p Postgres,
     database: &'static str,
@@ -58,8 +58,7 @@ impl<'p> Log<'p> {
         self.run("DELETE FROM _freshql_change");
     }
 
-    /// Does this, and gives the records that it leaves: entity, key, what happened, the columns
-    /// that changed.
+    /// Runs this and returns the records that it leaves: entity, key, operation, changed columns.
     #[track_caller]
     fn records_of(&self, sql: &str) -> Vec<String> {
         self.run(sql);
@@ -106,7 +105,7 @@ fn every_way_to_write_leaves_exactly_its_records() {
     assert_eq!(log.version("goods", "a"), version);
     assert_eq!(log.records_of("UPDATE goods SET _version = 7 WHERE id = 'a'"), ["Good a U"]);
     assert!(log.version("goods", "a") > version, "nobody sets a version back");
-    // The clock is behind what the row has: one more.
+    // The clock is behind the row's version: one more.
     log.run("ALTER TABLE goods DISABLE TRIGGER zz_freshql_version; UPDATE goods SET _version = 4000000000000000 WHERE id = 'b';
              ALTER TABLE goods ENABLE ALWAYS TRIGGER zz_freshql_version; DELETE FROM _freshql_change");
     log.run("UPDATE goods SET name = 'Bell' WHERE id = 'b'");
@@ -211,7 +210,7 @@ fn what_a_subscription_applies_leaves_versions_and_records() {
         log.forget();
         records
     };
-    // The copy at the beginning, then what is streamed.
+    // The initial copy, then the streamed changes.
     assert_eq!(applied(), ["Shop x I"]);
     let version = log.version("shops", "x");
     origin.run("origin", "UPDATE shops SET name = 'Y' WHERE id = 'x'");
@@ -234,8 +233,8 @@ fn replicas_and_roles_without_rights_to_the_log_write_versions_and_records() {
     log.run(
         "CREATE ROLE clerk; GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON shops TO clerk; GRANT TEMP ON DATABASE roles TO clerk",
     );
-    // What the role has made under our names, ahead of all others in its path, is not what the
-    // triggers write to.
+    // The triggers do not write to objects that the role has created under our names, although
+    // these come first in its search path.
     let as_clerk = |sql: &str| {
         log.records_of(&format!(
             "SET ROLE clerk; CREATE TEMP TABLE _freshql_change (entity text, id text, op \"char\", changed text, parts text[]);
@@ -287,7 +286,7 @@ fn values_that_lists_are_cut_by_are_written_alike_whatever_the_session_has_set()
 fn partitions_write_the_records_of_their_table() {
     let Some(postgres) = Postgres::start() else { return };
     let log = Log::new(&postgres, "partitions");
-    // An author has made the table a partitioned one, before the triggers came.
+    // An author has partitioned the table before the triggers were created.
     let text =
         step(&Migrations::default(), &model("type Row @entity { id: ID! @id n: Int! @index }"))
             .unwrap()
@@ -321,7 +320,7 @@ fn partitions_write_the_records_of_their_table() {
         ),
         ["Row p U n"]
     );
-    // A table that comes with rows of its own has our triggers from then on.
+    // A table that is attached with rows has our triggers from then on.
     log.run(
         "CREATE TABLE rows_3 (_version bigint NOT NULL DEFAULT 0, n integer NOT NULL, id text COLLATE \"C\" NOT NULL);
          INSERT INTO rows_3 VALUES (0, 1, '1'); ALTER TABLE rows ATTACH PARTITION rows_3 FOR VALUES FROM ('0') TO ('9');
@@ -375,7 +374,7 @@ fn a_migration_replaces_the_triggers_of_an_earlier_release() {
 
     migrations::add(folder.path(), "triggers", &upgrade.sqlite, &upgrade.postgres).unwrap();
     assert_eq!(next(&Migrations::read(folder.path()).unwrap()), None);
-    // What is there then is what a new project gets.
+    // The result is the same as in a new project.
     postgres.create("fresh");
     postgres.migrate("fresh", &next(&Migrations::default()).unwrap().postgres).unwrap();
     let shape = "SELECT pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1;

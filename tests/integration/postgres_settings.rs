@@ -1,5 +1,5 @@
-//! What an administrator sets up for all sessions of a database. Whatever it is, freshql's own
-//! sessions work as they do anywhere.
+//! An administrator's settings for all sessions of a database: whatever they are, freshql's own
+//! sessions work as usual.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn what_a_database_sets_for_its_sessions_changes_no_answer_and_no_command(
         postgres.run("postgres", &format!("ALTER DATABASE odd SET {setting}"));
     }
     let database: Database = postgres.url("odd").parse().unwrap();
-    // It migrates, and checks that the tables are what the model needs.
+    // This migrates, and checks that the tables are what the model needs.
     let app = TestApp::start_with(Mode::Trusted, |config| config.database = database.clone()).await;
     let name = r"C:\new 'Zürich' {NULL}";
     let (id, _) = app.create_merchant(name).await;

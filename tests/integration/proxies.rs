@@ -1,5 +1,5 @@
-//! Real Varnish and nginx with the files of `deploy/` in front of the program: what they keep, for
-//! whom and for how long. What a cache asked is seen in the program's access log.
+//! Real Varnish and nginx with the files of `deploy/` in front of the program: what they cache, for
+//! whom and for how long. The program's access log shows a cache's requests.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -23,9 +23,9 @@ use crate::lifetimes::{Lines, ORIGINS, Origin, path_of, path_without_variables};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Varnish,
-    /// Without the option that `deploy/varnish.vcl` advises.
+    /// Without the option that `deploy/varnish.vcl` recommends.
     VarnishAsItIs,
-    /// As the compose file has it.
+    /// As in the compose file.
     VarnishOfNodes,
     Nginx,
 }
@@ -38,13 +38,13 @@ impl Kind {
         }
     }
 
-    /// After this, a second of `s-maxage` is over; nginx counts whole seconds.
+    /// After this time, a second of `s-maxage` has passed; nginx counts whole seconds.
     fn over(self) -> Duration {
         Duration::from_millis(if self == Self::Varnish { 1050 } else { 2050 })
     }
 }
 
-/// A cache in front of a server of its own.
+/// A cache in front of its own server.
 struct Cache {
     process: Child,
     port: u16,
@@ -113,13 +113,13 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        // Both have children, which they end when they are asked to end themselves.
+        // Both have child processes, which they stop when they are stopped themselves.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }
 }
 
-/// A file of `deploy/` with other addresses than its own.
+/// A file of `deploy/` with other addresses.
 fn deployed(file: &str, changes: &[(&str, &str)]) -> String {
     let mut text = std::fs::read_to_string(top().join("deploy").join(file)).unwrap();
     for (here, there) in changes {
@@ -136,7 +136,7 @@ fn varnish(origin: &str, port: u16, directory: &Path) -> Command {
     varnish_with(&file, port, directory)
 }
 
-/// As the compose file has it, both nodes being the origin.
+/// As in the compose file, with the origin as both nodes.
 fn varnish_of_nodes(origin: &str, port: u16, directory: &Path) -> Command {
     let (host, origin_port) = origin.split_once(':').unwrap();
     let (included, file) = (directory.join("freshql.vcl"), directory.join("nodes.vcl"));
@@ -155,7 +155,7 @@ fn varnish_of_nodes(origin: &str, port: u16, directory: &Path) -> Command {
 fn varnish_with(file: &Path, port: u16, directory: &Path) -> Command {
     let mut command = Command::new(program_in("/usr/sbin", "varnishd"));
     command.args(["-F", "-j", "none", "-s", "malloc,16m"]);
-    // The VCL compiled in half the time.
+    // Halves the time to compile the VCL.
     command.args(["-p", "cc_command=exec gcc -pthread -fpic -shared -Wl,-x -o %o %s"]);
     command
         .arg("-n")
@@ -178,7 +178,7 @@ fn nginx(origin: &str, port: u16, directory: &Path) -> Command {
         .iter()
         .map(|name| format!("{name}_temp_path {};\n", at(name)))
         .collect();
-    // Where the tests run as root, the workers must be root too, or they cannot see the directory.
+    // If the tests run as root, the workers must be root, too, or they cannot see the directory.
     let main = format!(
         "user root root;\ndaemon off;\nworker_processes 1;\npid {};\nevents {{ worker_connections 256; }}\n\
          http {{\naccess_log off;\n{folders}include {};\n}}\n",
@@ -191,7 +191,7 @@ fn nginx(origin: &str, port: u16, directory: &Path) -> Command {
     command
 }
 
-/// Runs a test with each cache that is installed, side by side.
+/// Runs a test with each cache that is installed, in parallel.
 async fn with_each(test: &str, run: impl AsyncFn(Kind, Cache)) {
     let is_there = |kind: &Kind| {
         there(test, &[(kind.program(), program_in("/usr/sbin", kind.program()).is_file())])
@@ -253,7 +253,7 @@ async fn one_copy_is_kept_for_each_coding_whatever_clients_send() {
                         answer.etag(),
                         format!("\"{}{suffix}\"", plain.etag().trim_matches('"'))
                     );
-                    // The client asks again.
+                    // The client revalidates.
                     let mut again = sent.to_vec();
                     let tag = answer.etag().to_owned();
                     again.push((IF_NONE_MATCH, &tag));
@@ -298,7 +298,7 @@ async fn varnish_keeps_one_copy_of_what_graphql_answers_for_each_media_type() {
             (200, media_type),
             "{accept}"
         );
-        // A hit names the request that brought the copy, too.
+        // A hit also names the request that fetched the copy.
         misses += usize::from(!answer.header("x-varnish").contains(' '));
     }
     assert_eq!(misses, 2);
@@ -316,7 +316,7 @@ async fn varnish_spreads_what_it_does_not_have_over_the_nodes_of_the_compose_fil
     assert!(first.status == 200 && first.text().contains("word1"), "{}", first.text());
     let second = cache.get(&path, &[]).await;
     assert_eq!(second.etag(), first.etag());
-    // Of a hit, Varnish also says which request has brought the copy.
+    // For a hit, Varnish also names the request that fetched the copy.
     assert!(second.header("x-varnish").contains(' '), "{:?}", second.headers);
 }
 
@@ -343,7 +343,7 @@ async fn varnish_as_it_is_keeps_one_copy_and_unpacks_it() {
             304,
             "{spelling:?}"
         );
-        // freshql itself knows the tag, too: the copy may be gone.
+        // freshql itself knows the tag, too, in case the copy is gone.
         let origin = format!("http://{}{path}", cache.origin.address);
         let asked = cache.client.get(origin).header(IF_NONE_MATCH, &tag).send().await.unwrap();
         assert_eq!(asked.status(), 304, "{tag}");
@@ -369,7 +369,7 @@ async fn what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again
                 (first.status, &first.body, first.etag())
             );
             assert_eq!(cache.origin.asked().await, ["GET 304"], "{kind:?}");
-            // What another program writes is seen when the second is over; and nothing old after
+            // An external write is visible when the second has passed, and nothing older after
             // that.
             cache.origin.edit("news", "changed");
             tokio::time::sleep(kind.over()).await;
@@ -377,7 +377,7 @@ async fn what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again
             assert_eq!(changed.status, 200, "{kind:?}");
             assert!(changed.text().contains("changed") && changed.etag() != first.etag());
             assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
-            // Not even where there is nobody to ask.
+            // Not even if the server is down.
             crate::harness::signal(&cache.origin.program.process, "KILL");
             cache.origin.program.process.wait().await.unwrap();
             tokio::time::sleep(kind.over()).await;
@@ -441,7 +441,8 @@ async fn lists_and_stars_in_if_none_match_are_understood() {
                 assert_eq!(answer.body.is_empty(), status == 304);
                 expected.push(format!("GET {status}"));
             }
-            // What must be validated each time is, by the client's own question.
+            // Answers that must be validated each time are, with the client's own conditional
+            // request.
             let asked = if asked { expected } else { Vec::new() };
             assert_eq!(cache.origin.asked().await, asked, "{kind:?} {entity}");
         }
@@ -465,7 +466,7 @@ async fn a_public_copy_is_for_everybody_whoever_asks() {
             let conditional = [headers, &[(IF_NONE_MATCH, first.etag())]].concat();
             assert_eq!(cache.get(&path, &conditional).await.status, 304, "{kind:?} {headers:?}");
         }
-        // HEAD is answered from what GET brought.
+        // HEAD is answered from the copy that GET fetched.
         let head = cache.ask(Method::HEAD, &path, &[]).await;
         assert_eq!((head.status.as_u16(), head.etag()), (200, first.etag()));
         assert_eq!(cache.origin.asked().await, [""; 0], "{kind:?}");
@@ -488,7 +489,7 @@ async fn what_depends_on_who_asks_is_kept_by_no_cache() {
         ];
         let mut tags = Vec::new();
         for round in 0..3 {
-            // Who is nobody, and whose token does not count, gets nothing that is kept either.
+            // An anonymous viewer or an invalid token gets no cached answer, either.
             assert_eq!(cache.get(&path, &[]).await.status, 401, "{kind:?}");
             assert_eq!(
                 cache.get(&path, &[(AUTHORIZATION, "Bearer x")]).await.status,
@@ -528,7 +529,7 @@ async fn what_depends_on_who_asks_is_kept_by_no_cache() {
                 "{kind:?} in round {round}: {asked:?}"
             );
         }
-        // All at once, where caches like to ask for several.
+        // All at once, when caches tend to combine requests.
         let asking = (0..80).map(|n| {
             let (text, name, value) = &viewers[n % viewers.len()];
             let (cache, path) = (&cache, &path);

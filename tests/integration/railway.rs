@@ -1,6 +1,6 @@
-//! A project that has nothing in common with the demo (`tests/railway`), served over HTTP by its
-//! registered documents: reading, paging both ways, writing, conditional requests, caching headers.
-//! Its migrations are what `migrate new` writes.
+//! A project that differs from the demo in everything (`tests/railway`), served over HTTP through
+//! its registered documents: reading, paging both ways, writing, conditional requests, caching
+//! headers. Its migrations are those that `migrate new` writes.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ impl Railway {
         self.0.get_with(&url_with(&document(name), variables), &headers).await
     }
 
-    /// The data of a query that is answered.
+    /// The data of a query that succeeds.
     async fn read(&self, name: &str, variables: Value) -> Value {
         let answer = self.get(name, &variables, None).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -48,7 +48,7 @@ impl Railway {
         self.0.post_with(&path, &json!({ "variables": variables }), &headers).await
     }
 
-    /// The row that a mutation gives.
+    /// The row that a mutation returns.
     async fn write(&self, operation: &str, variables: Value) -> Value {
         let answer = self.post(operation, variables, None).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -63,7 +63,7 @@ impl Railway {
         }
     }
 
-    /// Another program.
+    /// An external writer.
     fn shell(&self, sql: &str) {
         self.0.outsider().execute(sql);
     }
@@ -122,7 +122,7 @@ async fn keys_that_clients_give_are_read_and_written_as_they_are() {
     );
 }
 
-/// All codes, walking by pages of this size; `forward`, or from the end.
+/// All codes, read in pages of this size; `forward`, or from the end.
 async fn walk(railway: &Railway, order: &Value, size: usize, forward: bool) -> Vec<String> {
     let mut codes: Vec<String> = Vec::new();
     let mut cursor = Value::Null;
@@ -203,7 +203,7 @@ async fn an_answer_is_new_exactly_when_what_it_shows_has_changed() {
         (304, &etag[..], 0)
     );
 
-    // Elsewhere: other rows, other lists.
+    // Changes elsewhere: other rows, other lists.
     railway.write("UpdateStation", json!({"code": "A/1", "patch": {"note": "x"}})).await;
     railway
         .write("CreateLink", json!({"input": {"fromId": "B", "toId": "b", "lengthKm": "1"}}))
@@ -213,7 +213,7 @@ async fn an_answer_is_new_exactly_when_what_it_shows_has_changed() {
     );
     assert_eq!(asked(&etag).await.status, 304);
 
-    // The row, a row of its list, a row that one of these shows, one more row, one less.
+    // The row, a row of its list, a row that one of these shows, an additional row, one less.
     for change in [
         "UPDATE stations SET passengers_per_year = 1 WHERE code = 'b'",
         "UPDATE hops SET length = length + 1 WHERE id = 1",
@@ -259,7 +259,7 @@ async fn rows_that_point_to_each_other_and_are_guarded_by_their_etags() {
     let now = &done.json()["data"]["updateOperator"]["etag"];
     assert_eq!(late.json()["errors"][0]["extensions"]["currentEtag"], *now);
 
-    // Whoever asks gets it, no shared cache does.
+    // Any client gets it, but shared caches do not store it.
     let list = railway.get("operators", &json!({}), None).await;
     assert_eq!(list.header(CACHE_CONTROL), "private, no-cache");
     assert_eq!(list.json()["data"]["operators"]["nodes"][0]["chief"]["operator"]["name"], "ACME");
@@ -287,7 +287,7 @@ async fn the_least_of_what_is_selected_may_be_cached() {
     for (name, variables, wanted) in [
         ("stations", json!({}), "public, max-age=30, s-maxage=300"),
         ("name", json!({"name": "Berlin"}), "public, max-age=30, s-maxage=300"),
-        // Of links nothing is said, and they are never fresh.
+        // Links have no setting, so they are never fresh.
         ("station", json!({"code": "b"}), "public, max-age=0, s-maxage=0, must-revalidate"),
     ] {
         let answer = railway.get(name, &variables, None).await;

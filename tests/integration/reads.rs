@@ -1,5 +1,5 @@
-//! The engine's answers to random questions over random rows are those of a plain reading of the
-//! same rows in memory.
+//! The engine's answers to random queries over random rows agree with a simple in-memory
+//! implementation.
 
 use freshql::model::{ColumnId, Entity, FieldKind, Order, Value};
 use proptest::collection::vec;
@@ -13,7 +13,7 @@ use crate::reference::{List, Reference, input};
 use crate::rows::{Row, Tables, any_tables};
 use crate::shop::Shop;
 
-/// Rows, and what is asked of them.
+/// Rows, and queries about them.
 #[derive(Debug)]
 struct Questions {
     rows: Tape,
@@ -25,7 +25,7 @@ fn questions() -> impl Strategy<Value = Questions> {
     tapes.prop_map(|(rows, tapes)| Questions { rows, tapes })
 }
 
-/// A property of any one question, as a property of several.
+/// Turns a property of one query into a property of several.
 fn each(
     property: impl Fn(&Shop, &Tables, &Tape) -> Result<(), TestCaseError>,
 ) -> impl Fn(&mut Shop, &Questions) -> Result<(), TestCaseError> {
@@ -67,7 +67,7 @@ fn is_a_plain_reading(shop: &Shop, tables: &Tables, tape: &Tape) -> Result<(), T
     Ok(())
 }
 
-/// A list, and how a document asks for its pages.
+/// A list, and how a document selects its pages.
 struct Walk<'a> {
     shop: &'a Shop,
     entity: &'a Entity,
@@ -76,7 +76,7 @@ struct Walk<'a> {
     parent: serde_json::Value,
 }
 
-/// A page as the engine answers it.
+/// A page in the engine's answer.
 struct Page {
     keys: Vec<serde_json::Value>,
     cursors: Vec<String>,
@@ -85,7 +85,7 @@ struct Page {
 }
 
 impl Walk<'_> {
-    /// A page, which keeps to what can be said without knowing the list.
+    /// Reads a page and checks what does not depend on the list.
     fn page(
         &self,
         arguments: &[(&str, serde_json::Value)],
@@ -230,7 +230,7 @@ fn pages_are_the_whole_list(
     }
     prop_assert_eq!(&keys, &expected, "{}\n{}", walk.text, walk.filter);
 
-    // Anywhere between two cursors, which may stand in the wrong order.
+    // Any range between two cursors, which may be in the wrong order.
     if total > 0 {
         let (from, to) = (draft.choices.below(total), draft.choices.below(total + 1));
         let size = draft.choices.below(4.min(most + 1));

@@ -1,5 +1,5 @@
-//! Documents as the tools of clients have them: manifests in `queries/` and over `POST /q`, shared
-//! fragments, names of any kind, and the manifests that `freshql manifest` writes.
+//! Documents in the formats of clients' tools: manifests in `queries/` and through `POST /q`,
+//! shared fragments, names of any kind, and the manifests that `freshql manifest` writes.
 
 use freshql::app::{self, StartError};
 use freshql::config::Mode;
@@ -33,7 +33,7 @@ async fn push(app: &TestApp, manifest: &Value) -> (u16, Value) {
     (answer.status.as_u16(), answer.json())
 }
 
-/// Every way in which a request may name a document.
+/// Every way in which a request can name a document.
 fn ways(name: &str) -> [String; 5] {
     let apollo = json!({"persistedQuery": {"version": 1, "sha256Hash": name}}).to_string();
     [
@@ -131,13 +131,13 @@ async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refuse
             "{round}: {}",
             refused.1
         );
-        // The one that was refused was not registered at all, anywhere.
+        // The refused one was not registered at all, on any node.
         for app in [&a, &b] {
             assert!(is_served(app, &name).await);
             assert_eq!(app.get(&url(&texts[won])).await.status, 200);
             assert_eq!(app.get(&url(&texts[1 - won])).await.status, 404, "{round}");
         }
-        // The same again, and on both nodes at once, changes nothing.
+        // Repeating it, and on both nodes at once, changes nothing.
         let again = &manifests[won];
         for (status, told) in <[_; 2]>::from(tokio::join!(push(&a, again), push(&b, again))) {
             assert_eq!(
@@ -147,7 +147,7 @@ async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refuse
             );
         }
     }
-    // One document under one new name, from both at once: it is registered once, and nobody is
+    // One document with a new name, from both at once: it is registered once, and neither is
     // refused.
     for round in 0..8 {
         let manifest = json!({ format!("same:{round}"): format!("query Same{round} {{ merchants {{ totalCount }} }}") });
@@ -234,7 +234,7 @@ async fn a_manifest_among_the_query_files_is_registered_and_its_names_outlive_it
     std::fs::write(&manifest, json!({MD5: A, "second": B}).to_string()).unwrap();
     let app = TestApp::start_in(directory, Mode::Trusted, |_| {}).await;
     assert!(is_served(&app, MD5).await && is_served(&app, "second").await);
-    // Pages that are still open go on asking by the old name.
+    // Open pages still use the old name.
     std::fs::write(&manifest, json!({"second": B}).to_string()).unwrap();
     let app = app.restart().await;
     assert!(is_served(&app, MD5).await && is_served(&app, "second").await);
@@ -322,12 +322,12 @@ async fn typename_is_added_to_registered_documents_and_is_part_of_their_etags() 
     assert_eq!(answer.json()["data"]["merchants"]["__typename"], "MerchantConnection");
     assert_eq!(answer.json()["data"]["merchants"]["nodes"][0]["__typename"], "Merchant");
     assert_ne!(answer.etag(), plain.etag());
-    // What a client brings itself stays as it is.
+    // A document that the client sends stays unchanged.
     let adhoc =
         app.post("/graphql", &json!({"query": "{ merchants(first: 1) { totalCount } }"})).await;
     assert!(!adhoc.text().contains("__typename"), "{}", adhoc.text());
 
-    // The same as Apollo Client would have asked for.
+    // The same text as Apollo Client would have sent.
     let asked = with_typename(crate::harness::MERCHANTS);
     let same = app.post("/graphql", &json!({"query": asked, "variables": {"first": 1}})).await;
     assert_eq!(same.json()["data"], answer.json()["data"]);
@@ -358,7 +358,7 @@ async fn manifests_are_written_for_every_tool_and_may_be_pushed_as_they_are() {
     }
 }
 
-/// The program, with the admin token of the tests' servers.
+/// The program, with the test servers' admin token.
 fn told(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_freshql"));
     command
@@ -439,7 +439,7 @@ async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
         file("broken.json", r#"{"a":"{ nothing }"}"#),
     );
     let half = file("half.json", "{");
-    // A server that is none of ours: a page of HTML to everything, here of many lines.
+    // Not a freshql server: it answers everything with HTML, here with many lines.
     let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let page = format!("http://{}", elsewhere.local_addr().unwrap());
     tokio::spawn(async move {
@@ -480,7 +480,7 @@ async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
             "{arguments:?}: {text}"
         );
     }
-    // Without the token, and where the model itself has mistakes.
+    // Without the token, and with mistakes in the model itself.
     let push = freshql(directory, &["push", &good, "--to", &to]);
     let text = String::from_utf8(push.stderr).unwrap();
     assert!(
@@ -513,7 +513,7 @@ async fn a_server_behind_tls_is_asked_if_its_certificate_is_trusted() {
     assert_eq!(told(directory, &[&["push", file, "--to", &to][..], &trusting].concat()), pushed);
     let (status, text) = told(directory, &[&["check", "--against", &to][..], &trusting].concat());
     assert!(status == Some(0) && text.contains("the model fits all of "), "{text}");
-    // The certificate is that of another host.
+    // The certificate is for another host.
     let elsewhere = to.replace("localhost", "127.0.0.2");
     let (status, text) =
         told(directory, &[&["push", file, "--to", &elsewhere][..], &trusting].concat());

@@ -1,5 +1,5 @@
-//! `freshql migrate repair` is killed while it works: the database is as it was or as it should be,
-//! and never in between.
+//! `freshql migrate repair` is killed while it works: the database is unchanged or repaired, and
+//! never in between.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,8 +12,8 @@ use crate::harness::project;
 
 const ROWS: i64 = 10_000;
 
-/// How many triggers keep the versions of merchants, how many of these have their old version, and
-/// whether all is sound.
+/// How many triggers maintain the versions of merchants, how many merchants have their old version,
+/// and the result of the integrity check.
 fn state(database: &Path, old: i64) -> (i64, i64, String) {
     let database = Connection::open(database).unwrap();
     let one = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();

@@ -1,5 +1,5 @@
-//! Documents that left the query files: how long pages that are still open get answers, and how the
-//! operator sees them.
+//! Documents that have left the query files: how long open pages still get answers, and what the
+//! operator sees.
 
 use freshql::config::{Mode, Retention};
 use freshql::document_id::DocumentId;
@@ -16,7 +16,7 @@ use crate::harness::{Answer, CREATE, MERCHANTS, TOKEN, TestApp, url};
 
 const EDITED: &str = "# The first page of all merchants.\nquery Merchants($first: Int = 20) { merchants(first: $first) { nodes { id name description city } totalCount } }";
 
-/// A server that served the query file `merchants.graphql` until that got a comment.
+/// A server that served the query file `merchants.graphql` until a comment was added to it.
 async fn edited() -> (TestApp, String) {
     let app = TestApp::start(Mode::Trusted).await;
     let etag = app.get(&url(MERCHANTS)).await.etag().to_owned();
@@ -28,7 +28,7 @@ fn write(app: &TestApp, text: &str) {
     std::fs::write(app.directory.path().join("queries/tests/merchants.graphql"), text).unwrap();
 }
 
-/// How many rows it has written.
+/// Runs SQL; returns the number of rows written.
 fn run(app: &TestApp, sql: &str) -> i64 {
     let outsider = app.outsider();
     match driver() {
@@ -36,7 +36,7 @@ fn run(app: &TestApp, sql: &str) -> i64 {
             outsider.execute(sql);
             outsider.int("SELECT changes()")
         }
-        // There it is a timestamp.
+        // There, it is a timestamp.
         Driver::Postgres => {
             let sql = ["- 7 * 86400 + 60", "- 7 * 86400", "- 61"].iter().fold(
                 sql.to_owned(),
@@ -59,7 +59,7 @@ async fn admin(app: &TestApp, method: Method, path: &str, body: &'static str) ->
     Answer { status, headers, body: response.bytes().await.unwrap() }
 }
 
-/// How `GET /q` lists this document.
+/// The entry of this document in `GET /q`.
 async fn listed(app: &TestApp, text: &str) -> Option<Value> {
     let id = DocumentId::of(text).to_string();
     let list = admin(app, Method::GET, "/q", "").await.json();
@@ -72,7 +72,7 @@ async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() 
     let old = app.get_with(&url(MERCHANTS), &[(IF_NONE_MATCH, &etag)]).await;
     assert_eq!(old.status, StatusCode::NOT_MODIFIED);
     assert_eq!(app.get(&url(EDITED)).await.status, 200);
-    // A mutation that nobody has touched is none of these.
+    // A mutation whose file is unchanged is not retired.
     assert_eq!(listed(&app, CREATE).await.unwrap()["retired"], Value::Null);
 
     let retired = listed(&app, MERCHANTS).await.unwrap();
@@ -105,7 +105,7 @@ async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() 
         "{created}"
     );
 
-    // It stays so over further restarts, until the file says again what it said.
+    // This survives more restarts, until the file has its old text again.
     let app = app.restart().await;
     assert_eq!(listed(&app, MERCHANTS).await.unwrap()["retired"], retired["retired"]);
     write(&app, MERCHANTS);

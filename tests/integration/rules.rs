@@ -1,5 +1,5 @@
-//! Who may read what: rows that may not be read are not there, in lists, counts, relations, filters
-//! and look-ups; fields that may not be read refuse the operation.
+//! Rules for reading: rows that a viewer may not read do not exist in lists, counts, relations,
+//! filters and lookups; fields that a viewer may not read make the operation refused.
 
 use http::header::{CACHE_CONTROL, VARY};
 use serde_json::{Value, json};
@@ -54,11 +54,11 @@ async fn a_row_that_may_not_be_read_is_found_by_no_key() {
             "{}",
             by_slug.text()
         );
-        // What is not there has an ETag too.
+        // A missing row has an ETag, too.
         by_id.etag();
         by_slug.etag();
     }
-    // It comes into sight when it changes.
+    // It becomes visible when it changes.
     let before = room.get(BY_SLUG, &json!({"slug": "ada-1"}), Some(&bob)).await;
     room.sql("UPDATE posts SET status = 'PUBLISHED' WHERE id = 'p2'");
     let after = room.get(BY_SLUG, &json!({"slug": "ada-1"}), Some(&bob)).await;
@@ -79,7 +79,7 @@ async fn a_condition_without_claims_leaves_an_answer_public() {
     assert_eq!(ids(&anybody.json(), "pages"), "g1");
     assert!(anybody.header(CACHE_CONTROL).starts_with("public"), "{:?}", anybody.headers);
     assert_eq!(anybody.header(VARY), "Accept-Encoding");
-    // Nobody looks at the token: not even whether it is one.
+    // The token is ignored, even if it is not one.
     let with_rubbish = room.get(PAGES, &Value::Null, Some("rubbish")).await;
     assert_eq!((with_rubbish.etag(), with_rubbish.text()), (anybody.etag(), anybody.text()));
 }
@@ -124,7 +124,7 @@ async fn odd_claims_show_no_more_than_none() {
         json!({"sub": "ADA"}),
         json!({"sub": "ada "}),
         json!({"sub": "ada\u{0}"}),
-        // It begins with a Cyrillic letter.
+        // It starts with a Cyrillic letter.
         json!({"sub": "\u{430}da"}),
         json!({"sub": "a%"}),
         json!({"sub": "$sub"}),

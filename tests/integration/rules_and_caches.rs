@@ -1,6 +1,6 @@
-//! What depends on who asks is never another's: not out of the response cache, not by a URL that
-//! was asked before, not by an execution that is shared, not by an ETag, a cursor or a token. And
-//! what does not depend on it is everybody's.
+//! An answer that depends on the viewer never reaches another one: not from the response cache,
+//! through a URL that was requested before, a shared execution, an ETag, a cursor or a token. And
+//! an answer that does not depend on the viewer is shared by all.
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Method};
@@ -47,7 +47,7 @@ async fn viewers_take_turns_at_one_url_and_each_gets_its_own() {
         assert_eq!(total(&nobody, "posts"), 1);
         as_private(&nobody.headers);
     }
-    // Each view has an ETag of its own, the same each time.
+    // Each view has its own ETag, the same every time.
     assert!(etags.chunks(4).all(|turn| turn == &etags[..4]));
     assert_eq!(etags[..4].iter().collect::<std::collections::HashSet<_>>().len(), 4);
 }
@@ -102,7 +102,7 @@ async fn a_token_that_is_no_longer_good_opens_nothing_that_was_stored_with_it() 
         refused.assert_error(401, "UNAUTHENTICATED");
         assert!(refused.header("www-authenticate").starts_with("Bearer"));
     }
-    // Two tokens are no token.
+    // Two tokens count as none.
     let headers = [(AUTHORIZATION, &*format!("Bearer {ada}")), (AUTHORIZATION, "Bearer x")];
     assert_eq!(room.app.ask(Method::GET, &path(POSTS, &Value::Null), &headers).await.status, 400);
 }
@@ -119,10 +119,10 @@ async fn a_revoked_membership_takes_effect_at_once_and_changes_the_etag_only_of_
         room.get_with(TEAMS, &Value::Null, Some(&ada), &[(IF_NONE_MATCH, before.etag())]).await;
     assert_eq!(after.status, 200);
     assert_eq!(after.json()["data"]["teams"]["nodes"], json!([]));
-    // Bob's answer hangs on his memberships, not on Ada's.
+    // Bob's answer depends on his memberships, not on Ada's.
     let again = room.get(TEAMS, &Value::Null, Some(&bob)).await;
     assert_eq!((again.header("cache-status"), again.etag()), ("freshql; hit", of_bob.etag()));
-    // A membership that lets Bob see nothing more: executed again, the same ETag.
+    // A membership that shows Bob nothing more: executed again, with the same ETag.
     room.sql("INSERT INTO teams (id, name) VALUES ('t8', 'Empty'); INSERT INTO members (id, team_id, user_id) VALUES ('m8', 't8', 'bob')");
     let posts = room.get(POSTS, &Value::Null, Some(&bob)).await;
     room.sql("DELETE FROM members WHERE id = 'm8'");
@@ -163,7 +163,7 @@ async fn a_filter_is_no_way_to_learn_of_rows_or_fields_that_may_not_be_read() {
         room.get(CHOSEN, &json!({"where": r#where}), Some(token)).await
     };
     let eve = user("eve");
-    // Of rows behind a relation, those count that the viewer may read.
+    // Only those related rows count that the viewer may read.
     for (guess, is_there) in [("Draft of Ada", false), ("Open", true), ("Team draft", false)] {
         let guess = json!({"posts": {"some": {"title": {"eq": guess}}}});
         assert_eq!(total(&ask(guess, &eve).await, "users"), u8::from(is_there));
@@ -175,7 +175,7 @@ async fn a_filter_is_no_way_to_learn_of_rows_or_fields_that_may_not_be_read() {
     let within = json!({"posts": {"some": {"team": {"name": {"startsWith": "N"}}}}});
     assert_eq!(total(&ask(within.clone(), &eve).await, "users"), 0);
     assert_eq!(total(&ask(within, &user("ada")).await, "users"), 1);
-    // A field that may not be read may not be asked about.
+    // A field that the viewer may not read cannot be used in a filter.
     for by_email in [
         json!({"email": {"startsWith": "a"}}),
         json!({"not": {"or": [{"email": {"isNull": true}}]}}),
@@ -238,7 +238,7 @@ async fn a_relation_to_a_row_that_may_not_be_read_is_null() {
         .collect();
     assert_eq!(Value::from(teams), json!([null, null, "t1"]), "{}", ada.text());
     ada.etag();
-    // It changes when the row comes into sight.
+    // It changes when the row becomes visible.
     room.sql("INSERT INTO members (id, team_id, user_id) VALUES ('m9', 't2', 'ada')");
     let after =
         room.get_with(text, &Value::Null, Some(&user("ada")), &[(IF_NONE_MATCH, ada.etag())]).await;
@@ -251,7 +251,7 @@ async fn who_asks_at_the_same_time_does_not_get_what_another_is_waiting_for() {
     let viewers =
         [(Some(user("ada")), 3), (Some(user("eve")), 1), (Some(role("x", "editor")), 4), (None, 1)];
     for round in 0..20 {
-        // Nothing is stored for any of them: each execution could be taken for another's.
+        // Nothing is stored for any of them, so each could be given another's execution.
         room.sql(&format!("UPDATE posts SET title = 'Open {round}' WHERE id = 'p1'"));
         let asked = viewers.iter().cycle().take(16).map(async |(token, expected)| {
             let answer = room.get(POSTS, &Value::Null, token.as_deref()).await;
@@ -265,7 +265,7 @@ async fn who_asks_at_the_same_time_does_not_get_what_another_is_waiting_for() {
 async fn a_row_found_by_its_key_depends_on_what_grants_it() {
     let room = Newsroom::open(&[POST]).await;
     let ada = user("ada");
-    // Bob's draft, which the team of Ada may read.
+    // Bob's draft, which Ada's team may read.
     let of_team = json!({"id": "p4"});
     for _ in 0..2 {
         let shown = room.get(POST, &of_team, Some(&ada)).await;

@@ -1,5 +1,5 @@
-//! What the commands tell of rules: which operations are private and why, what is left of a rule
-//! for somebody, what is missing or worth a second look.
+//! What commands report about rules: which operations are private and why, what a rule comes down
+//! to for a viewer, and what is missing or deserves a second look.
 
 use freshql::app::{self, ExplainRequest, StartError, TestOptions};
 use freshql::config::{Config, PartialConfig};
@@ -46,7 +46,7 @@ async fn queries_tells_which_operations_are_private_and_by_which_field() {
         ("Posts", json!("posts (1:15)")),
         ("Pages", Value::Null),
         ("Names", json!("email (1:39)")),
-        // What the variable may ask about, it may.
+        // Everything that the variable can select is allowed.
         ("Any", json!("users (1:32)")),
     ] {
         assert!(private.contains(&(&json!(operation), &by)), "{operation} {by}: {private:?}");
@@ -154,7 +154,7 @@ async fn a_case_is_asked_as_whom_it_says_and_its_etag_is_tried_as_that_viewer() 
     }"#;
     std::fs::write(queries.join("Notes.cases.json"), cases).unwrap();
     let config = config(&project, false);
-    // The ETag is that of the viewer's own answer: a change of a row that only others see does not
+    // The ETag is that of the viewer's own answer: a change to a row that only others see does not
     // change it.
     let options = TestOptions { update: true, ..TestOptions::default() };
     let (told, is_good) = app::test(&config, &options).await.unwrap();
@@ -176,7 +176,7 @@ async fn a_case_is_asked_as_whom_it_says_and_its_etag_is_tried_as_that_viewer() 
             && snapshot("Notes__editor.snap").contains("for editors")
     );
 
-    // Without `[auth]` nobody can be asked as.
+    // Without `[auth]`, there are no viewers.
     let project = project_without_rules();
     let (told, is_good) = app::test(&self::config(&project, false), &options).await.unwrap();
     assert!(!is_good && told.contains("so a case cannot say `as` whom it asks"), "{told}");

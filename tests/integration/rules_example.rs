@@ -1,5 +1,5 @@
-//! The rules of the demo: everybody reads, and all that is read stays public; a merchant changes
-//! what is its own, an editor everything; nobody writes without a token.
+//! The demo's rules: everybody may read, and all answers to queries are public; a merchant may
+//! change its own rows, an editor everything; nobody writes without a token.
 
 use freshql::app;
 use freshql::config::{Mode, PartialConfig};
@@ -15,18 +15,18 @@ use crate::installed_program::top;
 const TEA: &str = "018e2a5f-3490-7a04-bcea-af308142c8ea";
 const CLAY: &str = "018e49c1-1b4e-73a1-be02-ff05b7c1dce2";
 
-/// The token of somebody who works for a merchant.
+/// A token for somebody who works for a merchant.
 fn merchant(id: &str) -> String {
     demo_bearer(&json!({"sub": "mia", "merchant": id}))
 }
 
 async fn post(app: &TestApp, name: &str, variables: Value, token: Option<&str>) -> Answer {
-    // An empty scheme is that of nobody.
+    // An empty scheme means an anonymous viewer.
     let headers: [(HeaderName, &str); 1] = [(AUTHORIZATION, token.unwrap_or("None"))];
     app.post_with(&url(&document(name)), &json!({"variables": variables}), &headers).await
 }
 
-/// A product of this merchant, and its etag.
+/// One of this merchant's products, and its etag.
 async fn product_of(app: &TestApp, id: &str) -> (String, String) {
     let page =
         app.get(&url_with(&document("MerchantPage"), &json!({"id": id, "first": 1}))).await.json();
@@ -60,7 +60,7 @@ async fn the_demo_is_read_by_everybody_and_stays_public() {
         let answer = app.get(&path).await;
         assert_eq!(answer.header(CACHE_CONTROL), "public, max-age=0, s-maxage=60", "{name}");
         assert_eq!(answer.header(VARY), "Accept-Encoding", "{name}");
-        // One answer for all: with a token, without, and with one that does not count.
+        // One answer for all: with a token, without one, and with an invalid one.
         for token in [&editor(), &merchant(TEA), "Bearer rubbish"] {
             let same = app
                 .get_with(&path, &[(AUTHORIZATION, token), (IF_NONE_MATCH, answer.etag())])
@@ -89,7 +89,7 @@ async fn a_merchant_changes_what_is_its_own_and_an_editor_everything() {
         (&customer, &tea, price(), 403),
         (&merchant(CLAY), &tea, price(), 403),
         (&merchant(TEA), &clay, price(), 403),
-        // It cannot be given to another.
+        // It cannot be given to another merchant.
         (&merchant(TEA), &tea, json!({"merchantId": CLAY}), 403),
         (&demo_bearer(&json!({"merchant": [TEA]})), &tea, price(), 403),
         (&merchant(TEA), &tea, price(), 200),
@@ -98,18 +98,18 @@ async fn a_merchant_changes_what_is_its_own_and_an_editor_everything() {
         let answer = post(&app, "UpdateProduct", update(id, patch.clone()), Some(token)).await;
         assert_eq!(answer.status, status, "{patch}: {}", answer.text());
     }
-    // What was refused has changed nothing, and what was allowed says so by the etag.
+    // Refused changes have had no effect; allowed ones have changed the etag.
     let stale = json!({"id": tea, "patch": price(), "expectedEtag": etag});
     post(&app, "UpdateProduct", stale.clone(), Some(&merchant(TEA)))
         .await
         .assert_error(412, "PRECONDITION_FAILED");
-    // Whoever may not write is not told whether the etag fits.
+    // A viewer who may not write does not learn whether the etag matches.
     post(&app, "UpdateProduct", stale, Some(&merchant(CLAY))).await.assert_error(403, "FORBIDDEN");
 
     for (patch, token, status) in [
         (json!({"city": "Bremen"}), merchant(TEA), 200),
         (json!({"city": "Bremen"}), merchant(CLAY), 403),
-        // Only an editor has looked at the papers.
+        // Only an editor can verify a merchant.
         (json!({"verified": true}), merchant(TEA), 403),
         (json!({"verified": true}), editor(), 200),
     ] {
@@ -125,7 +125,7 @@ async fn a_merchant_changes_what_is_its_own_and_an_editor_everything() {
     post(&app, "CreateReview", opinion.clone(), None).await.assert_error(401, "UNAUTHENTICATED");
     let review =
         post(&app, "CreateReview", opinion, Some(&customer)).await.json()["data"]["createReview"]["id"].clone();
-    // A merchant takes no opinion away, neither by itself nor with its product.
+    // A merchant cannot remove reviews, neither directly nor by deleting its product.
     for (name, id) in [("DeleteReview", &review), ("DeleteProduct", &json!(tea))] {
         post(&app, name, json!({"id": id}), Some(&merchant(TEA)))
             .await

@@ -1,6 +1,6 @@
-//! Random rules over random models: what a viewer is answered is what a plain reading gives of
-//! those rows that the rules let the viewer see, in all the places where rows can show: look-ups,
-//! lists, counts, page flags, relations, filters on relations.
+//! Random rules for random models: a viewer's answer agrees with a simple in-memory implementation
+//! over the rows that the rules allow, wherever rows can appear: lookups, lists, counts, page
+//! flags, relations, filters on relations.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use crate::reference::{Reference, Where};
 use crate::rows::{Tables, any_tables};
 use crate::shop::Shop;
 
-/// Rows, rules, and what is asked.
+/// Rows, rules, and queries.
 #[derive(Debug)]
 struct Case {
     rows: Tape,
@@ -45,7 +45,7 @@ fn a_viewer_of_any_model_is_answered_by_the_rows_that_the_rules_let_it_see() {
     check_models(60, cases(), are_answers_of_what_is_visible);
 }
 
-/// A rule, with what the test knows of it.
+/// A rule, with what the test knows about it.
 struct Known {
     condition: Option<Where>,
     role: Option<&'static str>,
@@ -53,7 +53,7 @@ struct Known {
     claims: Vec<(String, Json)>,
 }
 
-/// Somebody who asks.
+/// A viewer.
 struct Asker {
     viewer: Viewer,
     visible: Tables,
@@ -94,14 +94,14 @@ fn are_answers_of_what_is_visible(shop: &mut Shop, case: &Case) -> Result<(), Te
                 body.split(",\"extensions\":").next().unwrap().strip_prefix("{\"data\":").unwrap();
             let expected = Reference { model: &shop.model, tables: visible }.data(&items);
             prop_assert_eq!(data, &expected, "{}\n{}", &text, &variables);
-            // What one viewer holds is a 304 for another only if it is the very same.
+            // One viewer's ETag yields a 304 for another only if the answers are identical.
             prop_assert_eq!(
                 by_etag.entry(etag).or_insert_with(|| body.clone()),
                 &body,
                 "{}",
                 &text
             );
-            // A cache gives everybody with one view one answer.
+            // A cache gives all viewers with the same view the same answer.
             prop_assert_eq!(
                 by_view.entry(view).or_insert_with(|| body.clone()),
                 &body,
@@ -126,7 +126,7 @@ fn rule(draft: &mut Draft<'_, '_>, entity: &Entity, at: usize) -> Known {
     Known { condition, role, authenticated: draft.choices.chance(20), claims }
 }
 
-/// As the model says it: every value is a claim's.
+/// The rule as in a model: every value is a claim.
 fn said(model: &Model, entity: &Entity, known: &Known) -> Rule {
     let condition = known.condition.as_ref().map(|condition| {
         let prefix =
@@ -185,7 +185,7 @@ fn literal(json: &Json, prefix: &str, claims: &mut Vec<(String, Json)>) -> Liter
     }
 }
 
-/// Somebody with some of the roles and most of the claims, and what the rules then let them see.
+/// A viewer with some of the roles and most of the claims, and what the rules allow them.
 fn asker(model: &Model, tables: &Tables, known: &[Vec<Known>], choices: &mut Choices<'_>) -> Asker {
     let roles: Vec<&str> = ["a", "b"].into_iter().filter(|_| choices.chance(50)).collect();
     let mut claims = Map::new();

@@ -1,5 +1,6 @@
-//! Who may write what, line by line: what a viewer is told of a row that is not there, may not be
-//! read, may be read and not written, has changed, or would be left as it may not be.
+//! Rules for writing, case by case: what a viewer learns about a row that does not exist, is
+//! invisible, may be read but not written, has changed, or would end up in a state that is not
+//! allowed.
 
 use http::header::HeaderName;
 use serde_json::{Value, json};
@@ -40,7 +41,7 @@ async fn room() -> Newsroom {
     Newsroom::open(&documents).await
 }
 
-/// The title of a post, whoever may read it.
+/// The title of a post, without rules.
 async fn title(room: &Newsroom, id: &str) -> Value {
     room.get(ETAG, &json!({"id": id}), Some(&role("x", "editor"))).await.json()["data"]["post"]["title"].clone()
 }
@@ -55,7 +56,7 @@ async fn what_may_not_be_read_is_not_there_for_a_mutation_whatever_the_token_say
     let etag = room.get(ETAG, &json!({"id": "p2"}), Some(&user("ada"))).await.json();
     let etag = etag["data"]["post"]["etag"].as_str().unwrap().to_owned();
     assert_ne!(etag, stale);
-    // p2 is hidden from Eve; p9 does not exist. She cannot tell which is which, whatever etag she
+    // p2 is hidden from Eve; p9 does not exist. She cannot distinguish them, whatever etag she
     // sends.
     for etag in [
         Value::Null,
@@ -100,10 +101,10 @@ async fn a_row_that_may_be_read_and_not_written_is_forbidden_before_any_etag_is_
         room.post(DELETE, &json!({"id": "p1", "etag": etag}), Some(&eve))
             .await
             .assert_error(403, "FORBIDDEN");
-        // With a token it could be allowed.
+        // With a token, it might be allowed.
         room.post(UPDATE, &patch, None).await.assert_error(401, "UNAUTHENTICATED");
     }
-    // Ada is in the team of Bob's draft: she may change it, and not delete it.
+    // Ada is in the team of Bob's draft: she may change it, but not delete it.
     let ada = user("ada");
     room.post(DELETE, &json!({"id": "p4"}), Some(&ada)).await.assert_error(403, "FORBIDDEN");
     let changed =
@@ -136,7 +137,7 @@ async fn a_row_that_hidden_rows_refer_to_is_not_deleted_and_nothing_but_that_is_
     let room = Newsroom::open(&[DROP_USER]).await;
     room.sql("DELETE FROM members; INSERT INTO users (id, name) VALUES ('zoe', 'Zoe')");
     let admin = role("x", "admin");
-    // Bob has nothing but drafts, which an admin may not read.
+    // Bob has only drafts, which an admin may not read.
     let refused = room.post(DROP_USER, &json!({"id": "bob"}), Some(&admin)).await;
     refused.assert_error(409, "CONFLICT");
     let error = &refused.json()["errors"][0];
@@ -156,7 +157,7 @@ async fn a_stale_etag_gets_the_row_as_its_viewer_may_read_it() {
     let stale = room.post(UPDATE, &patch, Some(&user("ada"))).await;
     stale.assert_error(412, "PRECONDITION_FAILED");
     assert_eq!(stale.json()["errors"][0]["extensions"]["current"]["title"], "Draft of Ada");
-    // What is selected of other entities is as this viewer may read it: the team is not hers.
+    // Selected rows of other entities follow this viewer's rules: the team is not hers.
     let team = "mutation($etag: String) { updatePost(id: \"p3\", patch: {title: \"x\"}, expectedEtag: $etag) {
         id team { name } author { id members { totalCount } } } }";
     let room = Newsroom::open(&[team]).await;
@@ -174,7 +175,7 @@ async fn a_preset_takes_the_claim_and_nobody_can_give_a_row_to_somebody_else() {
     let input = json!({"input": {"id": "n1", "title": "New"}});
     let made = room.post(CREATE, &input, Some(&user("bob"))).await;
     assert_eq!(made.json()["data"]["createPost"]["author"]["id"], "bob", "{}", made.text());
-    // The author is not among the fields that may be given.
+    // The author is not among the fields of the input.
     let given = json!({"input": {"id": "n2", "title": "New", "authorId": "ada"}});
     room.post(CREATE, &given, Some(&user("bob"))).await.assert_error(422, "BAD_USER_INPUT");
     room.post(CREATE, &json!({"input": {"id": "n3", "title": "New"}}), None)
@@ -184,7 +185,7 @@ async fn a_preset_takes_the_claim_and_nobody_can_give_a_row_to_somebody_else() {
     let refused =
         room.post(CREATE, &json!({"input": {"id": "n4", "title": "New"}}), Some(&nameless)).await;
     refused.assert_error(403, "FORBIDDEN");
-    // A field whose rules do not allow it is not written either.
+    // A field whose rules do not allow it cannot be written, either.
     let notes = json!({"input": {"id": "n5", "title": "New", "notes": "x"}});
     room.post(CREATE, &notes, Some(&user("bob"))).await.assert_error(403, "FORBIDDEN");
     room.post(UPDATE, &json!({"id": "n1", "patch": {"notes": "x"}}), Some(&user("bob")))
@@ -200,7 +201,7 @@ async fn what_a_write_would_leave_must_be_allowed_by_the_rule_that_let_it_be_wri
     let room = room().await;
     let acme = token(&json!({"sub": "ada", "org": {"id": "acme"}}));
     let update = |id: &str, patch: Value| json!({"id": id, "patch": patch});
-    // `check` stands in for `where` afterwards: the number may grow, the tenant stays.
+    // `check` replaces `where` after the write: the number may grow, the tenant may not change.
     let grown = room.post(INVOICE, &update("i1", json!({"number": 5000})), Some(&acme)).await;
     assert_eq!(grown.status, 200, "{}", grown.text());
     room.post(INVOICE, &update("i1", json!({"total": 1})), Some(&acme))
@@ -213,7 +214,7 @@ async fn what_a_write_would_leave_must_be_allowed_by_the_rule_that_let_it_be_wri
     room.post(INVOICE, &update("i3", json!({"tenant": "acme"})), Some(&acme))
         .await
         .assert_error(404, "NOT_FOUND");
-    // Nothing of what was refused is there.
+    // Refused writes have had no effect.
     let all = room.get(INVOICES, &Value::Null, Some(&acme)).await;
     let expected = json!([{"id": "i1", "total": 10}, {"id": "i2", "total": 20}]);
     assert_eq!(all.json()["data"]["invoices"]["nodes"], expected);
@@ -226,7 +227,7 @@ async fn what_a_write_would_leave_must_be_allowed_by_the_rule_that_let_it_be_wri
 #[tokio::test]
 async fn a_rule_whose_claim_is_missing_or_does_not_fit_allows_nothing() {
     let room = room().await;
-    // `not: {tenant: {eq: "$frozen"}}` would be true of every row if a missing claim were a null.
+    // `not: {tenant: {eq: "$frozen"}}` would be true for every row if a missing claim were null.
     let with = |claims: Value| {
         let mut all = json!({"org": {"id": "acme"}});
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
@@ -249,7 +250,7 @@ async fn a_rule_whose_claim_is_missing_or_does_not_fit_allows_nothing() {
         .assert_error(403, "FORBIDDEN");
     let thawed = with(json!({"frozen": "other"}));
     assert_eq!(room.post(DROP_INVOICE, &json!({"id": "i1"}), Some(&thawed)).await.status, 200);
-    // A list goes with `in`, one value too, and values of other types do not fit.
+    // A list works with `in`, as does a single value; values of other types do not match.
     for (invoices, expected) in [
         (json!([1, 3]), "[\"i3\"]"),
         (json!(3), "[\"i3\"]"),
@@ -276,10 +277,10 @@ async fn a_denied_create_is_forbidden_and_a_token_that_could_help_is_asked_for()
     room.post(PAGE, &input, Some(&user("ada"))).await.assert_error(403, "FORBIDDEN");
     let made = room.post(PAGE, &input, Some(&role("ada", "editor"))).await;
     assert_eq!(made.status, 200, "{}", made.text());
-    // An editor may not read drafts of pages: what nobody could be told of is not written.
+    // An editor may not read drafts of pages: a row that nobody may read is not written.
     let draft = json!({"input": {"id": "g8", "title": "x"}});
     room.post(PAGE, &draft, Some(&role("ada", "editor"))).await.assert_error(403, "FORBIDDEN");
-    // Users may be read by all and written by admins only.
+    // Everybody may read users, and only admins may write them.
     room.post(RENAME, &json!({"id": "ada", "name": "x"}), Some(&user("ada")))
         .await
         .assert_error(403, "FORBIDDEN");
@@ -320,7 +321,7 @@ async fn a_foreign_key_does_not_tell_which_rows_there_are() {
     let room = room().await;
     let input = |team: &str| json!({"input": {"id": "n1", "title": "x", "teamId": team}});
     let (ada, eve) = (user("ada"), user("eve"));
-    // t1 is there, and hidden from Eve; t9 is not.
+    // t1 exists but is hidden from Eve; t9 does not exist.
     let hidden = room.post(CREATE, &input("t1"), Some(&eve)).await;
     let absent = room.post(CREATE, &input("t9"), Some(&eve)).await;
     hidden.assert_error(409, "CONFLICT");
@@ -343,7 +344,7 @@ async fn an_idempotency_key_is_its_views_own() {
     assert_eq!(first.status, 200, "{}", first.text());
     let again = room.post_with(CREATE, &input("n1"), Some(&ada), &key).await;
     assert_eq!(again.text(), first.text());
-    // Bob gets neither Ada's answer nor a word about her key.
+    // Bob gets neither Ada's answer nor any information about her key.
     let other = room.post_with(CREATE, &input("n1"), Some(&bob), &key).await;
     other.assert_error(409, "CONFLICT");
     assert_eq!(other.json()["errors"][0]["extensions"]["fields"], Value::Null);

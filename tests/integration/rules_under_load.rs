@@ -1,6 +1,6 @@
-//! Many viewers at once, at the same URLs, with the cache on, offering each other's ETags, cursors
-//! and tokens of rows, and writing: nothing that anybody is sent, body, headers, errors or
-//! explanation, has in it what only somebody else may read.
+//! Many concurrent viewers request the same URLs with caching, use each other's ETags, cursors and
+//! tokens of rows, and write: no response, in its body, headers, errors or explanation, contains
+//! anything that only another viewer may read.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, url};
 use crate::newsroom::{MODEL, Newsroom, path, role, user};
 
-/// The keys of teams stand in posts, and are no secret; their names are. What only Ada, only Bob,
-/// only the members of the first team, and only editors may read has its name in it.
+/// The keys of teams appear in posts and are not secret; their names are. Rows that only Ada, only
+/// Bob, only the first team's members, or only editors may read are named accordingly.
 const ROWS: &str = "
 INSERT INTO users (id, name, email) VALUES
   ('ada', 'Ada', 'CANARY-admin-1'), ('bob', 'Bob', 'CANARY-admin-2'), ('eve', 'Eve', NULL);
@@ -48,7 +48,7 @@ const MUTATIONS: [&str; 4] = [
     "mutation($id: ID!, $etag: String) { deletePost(id: $id, expectedEtag: $etag) { title } }",
 ];
 
-/// Numbers that a seed gives again (SplitMix64).
+/// Random numbers, reproducible by their seed (SplitMix64).
 struct Dice(u64);
 
 impl Dice {
@@ -64,15 +64,15 @@ impl Dice {
     }
 }
 
-/// What a viewer may read of what others may not.
+/// A viewer, and what only this viewer may read.
 struct Asker {
     token: Option<String>,
     owns: &'static [&'static str],
-    /// Deletes nothing: others are still to look for it.
+    /// Some may not delete anything, so that others can still look for it.
     may_delete: bool,
 }
 
-/// What anybody was given, for others to offer.
+/// What viewers have received, for others to use.
 #[derive(Default)]
 struct Found {
     etags: Vec<(String, String)>,
@@ -109,8 +109,7 @@ fn askers() -> Vec<Asker> {
 }
 
 impl Asker {
-    /// Takes what the viewer itself has said, and what is its own, out of a text; no canary is
-    /// left.
+    /// Removes what the viewer has sent, and what is their own, from a text; no canary may be left.
     #[track_caller]
     fn assert_nothing_of_others(&self, text: &str, said: &str, what: &str) {
         for (at, _) in text.match_indices("CANARY-") {
@@ -188,7 +187,7 @@ async fn read(room: &Newsroom, asker: &Asker, random: &mut Dice, found: &Mutex<F
     if let Some(etag) = &offered {
         headers.push((IF_NONE_MATCH, etag));
     }
-    // Whoever is told what was asked is told what is in a cursor.
+    // An explanation includes the request, and so the contents of its cursor.
     let explained = number != 1 && random.chance(10);
     if explained {
         headers.push((HeaderName::from_static("freshql-explain"), "1"));

@@ -1,5 +1,5 @@
-//! Other programs change the schema under a running server: what then can no longer be told from
-//! versions has no validator, and everything else goes on. `migrate repair` puts it right.
+//! Other programs change the schema under a running server: answers whose versions are no longer
+//! reliable have no validator, and everything else still works. `migrate repair` fixes it.
 
 use std::process::{Command, Output};
 
@@ -16,12 +16,12 @@ const PRODUCTS: &str = "query B { products(first: 1) { totalCount } }";
 
 struct Scene {
     app: TestApp,
-    /// Another program.
+    /// An external writer.
     other: Connection,
     id: String,
-    /// Of one merchant.
+    /// The URL of one merchant.
     merchant: String,
-    /// Of no merchant.
+    /// A URL that does not depend on merchants.
     products: String,
 }
 
@@ -36,7 +36,7 @@ impl Scene {
         Self { app, other, id, merchant, products: url(PRODUCTS) }
     }
 
-    /// Changes the merchant as another program does; gives what it is then called.
+    /// Changes the merchant as an external writer; checks that its new name is shown.
     async fn rename(&self, name: &str) {
         self.other.execute("UPDATE merchants SET name = ? WHERE id = ?", (name, &self.id)).unwrap();
         let answer = self.app.get(&self.merchant).await;
@@ -60,7 +60,7 @@ impl Scene {
             .to_owned()
     }
 
-    /// Nothing about merchants can be validated, whatever else can.
+    /// Nothing about merchants can be validated, but everything else can.
     async fn assert_unguarded(&self, why: &str) {
         for name in ["Once", "Twice"] {
             self.rename(name).await;
@@ -88,7 +88,7 @@ impl Scene {
         self.assert_validates(&self.products).await;
     }
 
-    /// Answers here have a validator, and are stored.
+    /// Answers at this URL have a validator, and are stored.
     async fn assert_validates(&self, path: &str) {
         let etag = self.app.get(path).await.etag().to_owned();
         assert_eq!(self.again(path, &etag).await.status, 304, "{path}");
@@ -126,7 +126,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// As sqlite-utils, Alembic and Django change a table.
+/// As sqlite-utils, Alembic and Django alter a table.
 fn rebuild(connection: &Connection, table: &str, change: impl Fn(&str) -> String) {
     let sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?";
     let create: String = connection.query_row(sql, [table], |row| row.get(0)).unwrap();
@@ -172,7 +172,7 @@ async fn a_dropped_trigger_ends_validators_for_its_entity_alone_until_it_is_repa
     );
     scene.assert_repaired().await;
     assert_eq!(text(&scene.run("repair").stdout), "nothing to repair\n");
-    // What was known before nobody has looked after counts no more.
+    // Validators from the time without the trigger are no longer accepted.
     assert_eq!(scene.again(merchant, &old).await.status, 200);
     scene.set_city("Old", Some(&old_token)).await.assert_error(412, "PRECONDITION_FAILED");
 }
@@ -212,7 +212,7 @@ async fn a_unique_key_that_the_triggers_do_not_know_is_seen() {
     scene.assert_repaired().await;
 }
 
-/// SQLite fires the youngest trigger first: what it ignores, ours do not see.
+/// SQLite fires the newest trigger first: if it ignores a change, ours do not see it.
 #[tokio::test]
 async fn a_trigger_of_its_author_that_can_hide_changes_ends_validators_until_it_is_dropped() {
     let scene = Scene::new().await;
@@ -268,7 +268,7 @@ async fn a_trigger_of_its_author_that_can_hide_changes_ends_validators_until_it_
             "{event}: it has perhaps hidden something"
         );
     }
-    // What can only keep a change from being made hides none.
+    // A trigger that can only prevent changes hides none.
     scene
         .other
         .execute_batch("CREATE TRIGGER keeps DELETE ON merchants BEGIN SELECT RAISE(IGNORE); END;")
@@ -307,8 +307,8 @@ async fn rows_that_a_cascade_takes_where_a_trigger_hides_it_are_not_answered_fro
 
 #[tokio::test]
 async fn rows_that_a_new_unique_key_displaces_are_missed_by_nobody() {
-    // In the end the key stands, or is gone again before anybody has looked; in one transaction,
-    // and in several.
+    // In the end, the key exists or has been dropped again before anybody has noticed; in one
+    // transaction, and in several.
     for (begin, end) in [
         ("", ""),
         ("BEGIN;", "COMMIT;"),
@@ -347,8 +347,8 @@ async fn a_trigger_that_was_away_for_a_while_has_missed_something() {
     let scene = Scene::new().await;
     let (etag, token) =
         (scene.app.get(&scene.merchant).await.etag().to_owned(), scene.token().await);
-    // How large amounts of data are loaded: in one transaction, so that nobody ever sees it
-    // missing.
+    // How large amounts of data are loaded: in one transaction, so that nobody ever sees that the
+    // trigger is missing.
     let sql = "SELECT sql FROM sqlite_schema WHERE name = '_freshql_merchants_updated'";
     let create: String = scene.other.query_row(sql, [], |row| row.get(0)).unwrap();
     scene

@@ -1,5 +1,5 @@
-//! The scratch databases of `freshql dev` and `freshql test` on a PostgreSQL server: what becomes of
-//! them when a run ends, or is killed, and what is said where there can be none.
+//! The scratch databases of `freshql dev` and `freshql test` on a PostgreSQL server: what happens
+//! to them when a run ends or is killed, and what is reported if they cannot be created.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -15,7 +15,7 @@ fn freshql(directory: &Path, database: &str, arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// The databases that freshql has made.
+/// The databases that freshql has created.
 fn made(postgres: &Postgres) -> Vec<String> {
     postgres.run(
         "postgres",
@@ -37,7 +37,7 @@ fn what_a_killed_run_leaves_goes_with_the_next_and_what_a_living_one_uses_stays(
     living.copy(&other, &copy).unwrap();
     assert_eq!(made(&postgres).len(), 3);
 
-    // Its session ends without a word, as that of a process which is killed.
+    // Its session ends abruptly, like that of a killed process.
     let (session, _) = name.split_at("freshql_test_".len() + 33);
     postgres.run(
         "postgres",
@@ -67,7 +67,7 @@ fn the_databases_of_a_project_stay_and_those_that_nobody_needs_go() {
     let used = first.new_name("abc").unwrap();
     assert_ne!(old, used);
     let user = Admin::open(&first.make(&used).unwrap()).unwrap();
-    // Copied while a server uses it, which has to connect anew.
+    // It is copied while a server uses it, which then has to reconnect.
     let server = Admin::open(&served).unwrap();
     let last = first.new_name("abd").unwrap();
     first.copy(&old, &last).unwrap();
@@ -82,7 +82,7 @@ fn the_databases_of_a_project_stay_and_those_that_nobody_needs_go() {
     assert!(Admin::open(&found).unwrap().tables().unwrap().is_empty());
     assert_eq!(second.find(&of_others).unwrap(), None);
     let is_left = |name: &String| made(&postgres).contains(name);
-    // The session that has looked at it may take a moment to end.
+    // The session that has inspected it may take a moment to end.
     let begun = std::time::Instant::now();
     while is_left(&old) && begun.elapsed().as_secs() < 20 {
         second.remove_others(&last);
@@ -114,7 +114,8 @@ fn a_role_that_may_make_no_database_is_told_what_to_do() {
     );
     assert!(text.contains(remedy), "{text}");
 
-    // What needs none does without, and says so while there is anything to try.
+    // Commands that do not need one work without it, and report that if there are migrations to
+    // try.
     let untried = "the migrations were not tried first";
     let (is_good, text) = said(&["check"]);
     assert!(!is_good && text.contains(untried), "{text}");

@@ -1,5 +1,5 @@
-//! Each setting is declared once, and everything that names it follows: the option with its
-//! variable, the key in `freshql.toml`, and the row of README's table.
+//! Each setting is declared once, and everything that names it is derived: the option with its
+//! variable, the key in `freshql.toml`, and the row in the README's table.
 
 use std::path::Path;
 use std::process::Command;
@@ -32,7 +32,7 @@ fn readme_has_a_row_for_each_setting() {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let table = readme.split_once("| `freshql.toml` | option | environment |").unwrap().1;
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    // What is marked as code in one and not in the other is the same.
+    // Texts that differ only in code markup count as equal.
     let plain = |line: &str| line.replace('`', "");
     let rows: Vec<_> = rows.map(plain).collect();
     let is_right = rows == expected.iter().map(|line| plain(line)).collect::<Vec<_>>();
@@ -54,7 +54,7 @@ fn options_variables_and_keys_are_those_that_are_declared() {
             assert!(text.contains(&format!("[env: {variable}=")), "{option}: {text}");
         }
         let Some(key) = setting.key() else { continue };
-        // No setting is a time of day: a key that is known complains of the value.
+        // No setting is a time of day, so the error for a known key is about the value.
         let text = format!("{key} = 07:32:00");
         let mistakes = PartialConfig::from_toml("freshql.toml", &text).unwrap_err();
         assert!(mistakes[0].message.starts_with("expected "), "{key}: {}", mistakes[0].message);

@@ -1,4 +1,4 @@
-//! `freshql test`: answers against the snapshots that their author keeps.
+//! `freshql test`: compares answers with the snapshots that their author has accepted.
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,8 @@ async fn update(directory: &Path) -> (String, bool) {
     test(directory, TestOptions { update: true, ..TestOptions::default() }).await
 }
 
-/// What `freshql init` writes: the query `books` needs no variables, `author` needs a name.
+/// The project that `freshql init` writes: the query `books` needs no variables, `author` needs a
+/// name.
 fn shelf() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     app::init(directory.path()).unwrap();
@@ -45,7 +46,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// insta, whose tools review the files, finds in one what stands in it.
+/// insta, whose tools review the files, reads them correctly.
 fn insta_reads(path: &Path) {
     let parsed = insta::Snapshot::from_file(path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -138,7 +139,7 @@ async fn a_project_gets_its_first_snapshots_and_cases_and_then_every_difference_
         insta_reads(&snapshot(directory, name));
     }
 
-    // As `cargo insta accept` does it.
+    // As `cargo insta accept` does.
     for name in ["books__default", "author__default"] {
         let path = snapshot(directory, &format!("{name}.snap"));
         std::fs::rename(path.with_extension("snap.new"), path).unwrap();
@@ -187,7 +188,7 @@ async fn rows_come_from_the_seed_and_no_case_sees_what_another_wrote() {
     let (text, is_good) = check(directory).await;
     assert!(is_good, "{text}");
 
-    // A status that nobody expects is never kept.
+    // An unexpected status is never accepted.
     let cases = cases.replace(", \"status\": 412", "");
     std::fs::write(directory.join("queries/rename.cases.json"), cases).unwrap();
     let (text, is_good) = update(directory).await;

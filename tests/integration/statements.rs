@@ -1,5 +1,5 @@
-//! The SQL of each shape of query, over the demo's tables, and how SQLite runs it: the lists that
-//! clients ask for all day are read along an index, without a sort.
+//! The SQL for each shape of query, over the demo's tables, and SQLite's plans: the most common
+//! lists are read along an index, without sorting.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// The demo, migrated.
+/// The migrated demo.
 struct Demo {
     model: Model,
     database: Connection,
@@ -43,7 +43,7 @@ impl Demo {
         self.entity(entity).column_by_field(field).unwrap()
     }
 
-    /// A list of all rows by these columns; the key must be among them.
+    /// A list of all rows ordered by these columns, which must include the key.
     fn list(&self, entity: &str, order: &[(&str, Order)]) -> List {
         let order =
             order.iter().map(|(field, order)| (self.column(entity, field), *order)).collect();
@@ -80,7 +80,7 @@ impl Demo {
         self.shown(&dialect::batch(&self.model, shape))
     }
 
-    /// The text, where its parameters come from, and SQLite's plan.
+    /// The text, the sources of its parameters, and SQLite's plan.
     fn shown(&self, statement: &Statement) -> String {
         let mut explain =
             self.database.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql)).unwrap();
@@ -91,18 +91,18 @@ impl Demo {
         format!("{}\n{:?}\n{}", statement.sql, slots(statement), steps.join("\n"))
     }
 
-    /// The condition alone.
+    /// Only the condition.
     fn condition(&self, entity: &str, filter: Filter) -> String {
         let list = List { filter: Some(filter), ..self.list(entity, &[("id", UP)]) };
         let statement = dialect::query(&self.model, &Shape::Count(list.into()));
-        // Whatever it says, SQLite must understand it.
+        // Whatever it is, SQLite must understand it.
         self.shown(&statement);
         let (_, condition) = statement.sql.split_once(" WHERE ").unwrap();
         condition.to_owned()
     }
 }
 
-/// The slots of a statement's parameters, by their numbers.
+/// The slots of a statement's parameters, by number.
 fn slots(statement: &Statement) -> Vec<u16> {
     statement.parameters.iter().map(|parameter| parameter.slot).collect()
 }

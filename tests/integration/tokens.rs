@@ -1,5 +1,5 @@
-//! What the program itself says about tokens: `[auth]`, `freshql token`, and the secret of `freshql
-//! dev`. What a token is worth, `src/identity/tests.rs` tries.
+//! The program's own handling of tokens: `[auth]`, `freshql token`, and the secret of
+//! `freshql dev`. `src/identity/tests.rs` tests the validity of tokens.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ const SECRET: &str = "a secret of the tests, 32 bytes or more";
 const AUTH: &str =
     "[auth]\nissuer = \"tests\"\naudience = [\"api\", \"other\"]\nsecret_env = \"SECRET\"\n";
 
-/// Runs the program with a secret in its environment; what it prints, and what it says of it.
+/// Runs the program with a secret in its environment; returns its success, output and messages.
 fn freshql(project: &Path, secret: Option<&str>, arguments: &[&str]) -> (bool, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
     command
@@ -36,7 +36,7 @@ fn freshql(project: &Path, secret: Option<&str>, arguments: &[&str]) -> (bool, S
 fn with_auth(auth: &str) -> tempfile::TempDir {
     let project = project();
     std::fs::write(project.path().join("freshql.toml"), auth).unwrap();
-    // Where viewers are known, each entity says what they may do.
+    // With viewers, each entity needs rules.
     let model = project.path().join("schema.graphql");
     let text = std::fs::read_to_string(&model).unwrap().replace("@entity", "@allow @entity");
     std::fs::write(model, text).unwrap();
@@ -78,7 +78,7 @@ async fn a_token_is_minted_with_the_secret_that_the_server_verifies_with() {
     let authenticator = Authenticator::new(&[issuer(SECRET)]).unwrap();
     let viewer = authenticator.verify(token.trim(), Carrier::Authorization).await.unwrap();
     assert!(viewer.claims().unwrap().has_role("editor"));
-    // What the claims say goes before what is added.
+    // Given claims take precedence over added ones.
     let (_, token, _) = freshql(
         project.path(),
         Some(SECRET),
@@ -160,7 +160,7 @@ async fn a_server_in_mode_open_needs_no_secret_in_its_environment() {
     drop(server);
 }
 
-/// Starts `freshql dev` until it prints a token.
+/// Runs `freshql dev` until it prints a token.
 async fn token_of_dev(project: &Path, secret: Option<&str>) -> String {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_freshql"));
     command.env_clear().envs(secret.map(|secret| ("SECRET", secret))).arg("--dir").arg(project);
@@ -203,7 +203,7 @@ async fn dev_makes_a_secret_where_there_is_none_and_prints_a_token() {
         let authenticator =
             Authenticator::new(&[Issuer { issuer: iss.to_owned(), ..issuer(&secret) }]).unwrap();
         authenticator.verify(&token, Carrier::Authorization).await.unwrap();
-        // The same secret the next time, and for `freshql token`.
+        // It uses the same secret the next time, and for `freshql token`.
         authenticator
             .verify(&token_of_dev(project.path(), None).await, Carrier::Authorization)
             .await
@@ -214,7 +214,7 @@ async fn dev_makes_a_secret_where_there_is_none_and_prints_a_token() {
         let viewer = authenticator.verify(minted.trim(), Carrier::Authorization).await.unwrap();
         assert_eq!(viewer.claims().unwrap().get("sub"), Some(&json!("ada")));
     }
-    // Whoever has a secret in the environment means it.
+    // A secret in the environment takes precedence.
     let project = with_auth(AUTH);
     let token = token_of_dev(project.path(), Some(SECRET)).await;
     Authenticator::new(&[issuer(SECRET)])

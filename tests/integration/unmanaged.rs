@@ -1,5 +1,5 @@
-//! Tables that are somebody else's (`managed: false`): an owner with an audit trigger and a
-//! full-text index notices nothing of freshql, and freshql notices everything that the owner does.
+//! Unmanaged tables (`managed: false`): an owner with an audit trigger and a full-text index
+//! notices nothing of freshql, and freshql notices everything that the owner does.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::commands::freshql;
 use crate::harness::{TestApp, url};
 
-/// As the documentation of FTS5 keeps an external content in step, and as everybody keeps an audit.
+/// An external-content table as in FTS5's documentation, and a common audit trigger.
 const OWNER: &str = "
 CREATE TABLE notes (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body TEXT);
 CREATE TABLE audit (note INTEGER, old TEXT);
@@ -31,7 +31,7 @@ const NOTES: &str = "query Notes { notes { nodes { id etag title body } totalCou
 const UPDATE: &str = "mutation($id: ID!, $title: String!, $etag: String) {
   updateNote(id: $id, patch: { title: $title }, expectedEtag: $etag) { etag title } }";
 
-/// What the owner has made, as the owner sees it.
+/// The owner's objects, as the owner sees them.
 fn schema(path: &Path) -> Vec<String> {
     let database = Connection::open(path.join("freshql.db")).unwrap();
     let sql = "SELECT name || ': ' || sql FROM sqlite_schema WHERE name NOT LIKE '\\_freshql\\_%' ESCAPE '\\'
@@ -44,7 +44,7 @@ fn schema(path: &Path) -> Vec<String> {
     lines
 }
 
-/// A database of the owner's, served after the commands that the README names.
+/// An owner's database, served after the commands that the README names.
 fn adopted() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
@@ -118,7 +118,7 @@ async fn the_owner_notices_nothing_and_is_noticed() {
     assert_eq!(count(&owner, "SELECT count(*) FROM search WHERE search MATCH 'displaces'"), 1);
 }
 
-/// The server runs on while the owner's tools change the schema.
+/// The server runs while the owner's tools change the schema.
 #[tokio::test]
 async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_it_is_repaired() {
     let rebuild = "BEGIN; CREATE TABLE new (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body TEXT);
@@ -141,7 +141,7 @@ async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_
         assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, old.etag())]).await.status, 304);
         owner.execute_batch(change).unwrap();
         for body in ["third", "first", "second"] {
-            // Without the table of versions nobody can write: what its triggers say does not run.
+            // Without the table of versions nobody can write, since the triggers fail.
             let is_written =
                 owner.execute("UPDATE notes SET body = ? WHERE id = 1", [body]).is_ok();
             assert_eq!(is_written, !change.contains("TABLE _"), "{change}");
@@ -176,7 +176,7 @@ async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_
             "{change}: {refused}"
         );
         assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, after.etag())]).await.status, 304);
-        // A connection whose triggers could not run looks at the schema again before anything else.
+        // A connection whose triggers have failed must first read the schema again.
         assert_eq!(count(&owner, "SELECT count(*) FROM notes"), 2);
         owner.execute_batch("UPDATE notes SET body = 'fourth' WHERE id = 1").unwrap();
         assert_eq!(
@@ -187,8 +187,8 @@ async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_
     }
 }
 
-/// Between two migrations, the numbers themselves: a copy made by `.dump` has the same epoch, and
-/// counts the changes of its schema anew.
+/// The version numbers between two migrations: a copy made by `.dump` has the same epoch, and
+/// counts its schema changes from the start.
 #[tokio::test]
 async fn a_table_that_becomes_managed_and_unmanaged_again_gives_no_version_twice() {
     let directory = adopted();
@@ -242,7 +242,7 @@ async fn a_table_that_becomes_managed_and_unmanaged_again_gives_no_version_twice
                 .execute("UPDATE notes SET body = ? WHERE id = 1", [format!("{round} {write}")])
                 .unwrap();
         }
-        // While the model is changed nobody watches.
+        // While the model is changed, nothing is watched.
         owner.execute_batch("UPDATE notes SET body = ifnull(body, '') || '.'").unwrap();
         newest = (epoch, count(&owner, "SELECT max(seq) FROM _freshql_change"));
     }
@@ -275,7 +275,7 @@ async fn of_two_who_edit_a_row_that_is_somebody_elses_the_second_is_told() {
     let token = |id: usize, notes: &Value| {
         notes["data"]["notes"]["nodes"][id - 1]["etag"].as_str().unwrap().to_owned()
     };
-    // A row that has a version of its own, and one that has not.
+    // A row with its own version, and one without.
     owner.execute_batch("UPDATE notes SET body = 'new' WHERE id = 2").unwrap();
     let notes = app.get(&url(NOTES)).await.json();
     for (id, number) in [("1", 1), ("2", 2)] {
@@ -312,7 +312,7 @@ async fn a_table_that_its_owner_has_rebuilt_is_watched_again_and_all_its_rows_ar
     let token = before.json()["data"]["notes"]["nodes"][0]["etag"].as_str().unwrap().to_owned();
     let etag = before.etag().to_owned();
     let path = app.directory.path().to_owned();
-    // Every tool does it so. What happens to the rows before somebody looks, nobody has seen.
+    // Every tool does it like this. Changes before the next inspection go unseen.
     let rebuild =
         "BEGIN; CREATE TABLE new (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body TEXT, colour TEXT UNIQUE);
         INSERT INTO new (id, title, body) SELECT id, title, body FROM notes; DROP TABLE notes;
@@ -334,7 +334,7 @@ async fn a_table_that_its_owner_has_rebuilt_is_watched_again_and_all_its_rows_ar
     assert_eq!((after.status.as_u16(), after.text().contains("unseen")), (200, true));
     let refused = update(&app, "1", "late", Some(&token)).await;
     assert_eq!(refused["errors"][0]["extensions"]["code"], "PRECONDITION_FAILED", "{refused}");
-    // Its owner's new unique key displaces rows, which is seen as well.
+    // The owner's new unique key displaces rows, which is noticed as well.
     owner(&path).execute_batch("UPDATE notes SET colour = 'red' WHERE id = 2").unwrap();
     let etag = app.get(&url(NOTES)).await.etag().to_owned();
     owner(&path)

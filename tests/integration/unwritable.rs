@@ -1,5 +1,5 @@
-//! A disk that takes no more, and a file that can only be read: what is written is refused as such,
-//! what can be read is served, and `/readyz` says so until a write succeeds again.
+//! A full disk or a read-only file: writes are refused as such, reads are served, and `/readyz`
+//! reports it until a write succeeds again.
 
 use std::io::Write;
 use std::path::Path;
@@ -21,7 +21,7 @@ struct Server {
 }
 
 impl Server {
-    /// Starts the server as a shell does, behind these commands.
+    /// Starts the server in a shell, after these commands.
     async fn start(project: &Path, before: &str) -> Self {
         let script = format!("{before}exec '{}'", env!("CARGO_BIN_EXE_freshql"));
         let mut process = tokio::process::Command::new("/bin/sh")
@@ -102,8 +102,8 @@ fn succeeds(program: &str, arguments: &[&str]) -> bool {
 async fn a_disk_that_takes_no_more_is_told_until_it_does() {
     let project = project();
     assert!(freshql(project.path(), &["migrate", "up"]).status.success());
-    // Files of the server may grow to 256 KiB, in the shell's blocks of 512 bytes, until they may
-    // grow further.
+    // The server's files may grow to 256 KiB (in the shell's blocks of 512 bytes), until the limit
+    // is raised.
     let server = Server::start(project.path(), "trap '' XFSZ; ulimit -S -f 512; ").await;
     assert_eq!(server.get("/readyz").await.0, 200);
     server.assert_refuses_writes("the database cannot be written").await;
@@ -115,13 +115,13 @@ async fn a_disk_that_takes_no_more_is_told_until_it_does() {
     server.assert_recovers().await;
 }
 
-/// Aloud, past what the test harness captures. Even on a build machine not every user may do what
-/// these tests need.
+/// Written to the real standard error, which the test harness does not capture. Even on a build
+/// machine, not every user may do what these tests need.
 fn say(why: &str) {
     let _ = writeln!(std::io::stderr(), "{why}");
 }
 
-/// A file system of its own, if this user may make one.
+/// A separate file system, if this user may create one.
 struct Disk<'a>(&'a Path);
 
 impl<'a> Disk<'a> {
@@ -166,7 +166,7 @@ async fn a_file_that_can_only_be_read_is_served_and_told() {
     assert!(succeeds("kill", &[&server.process.id().unwrap().to_string()]));
     server.process.wait().await.unwrap();
     assert!(succeeds("chmod", &["444", path]));
-    // Nobody keeps root from writing but the file system.
+    // Only the file system keeps root from writing.
     let is_root = std::fs::OpenOptions::new().append(true).open(&database).is_ok();
     if is_root && !succeeds("chattr", &["+i", path]) {
         say("skipped: this user can write to every file");

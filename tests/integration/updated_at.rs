@@ -1,4 +1,4 @@
-//! `@updatedAt`: the server sets the column, in the write that makes the row and in each that
+//! `@updatedAt`: the server sets the column in the write that creates the row and in each that
 //! changes it.
 
 use freshql::config::Mode;

@@ -1,6 +1,6 @@
-//! No validator comes back: not with a schema that was there before, not with a backup. Whatever
-//! happens to a database, two answers with one ETag are the same bytes, and a row's token is of one
-//! content only.
+//! No validator is ever reused: not with a schema that comes back, not with a backup. Whatever
+//! happens to a database, two answers with one ETag have the same bytes, and a row's token stands
+//! for one content only.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ const UPDATE: &str = "mutation($id: ID!, $etag: String) { updateThing(id: $id, p
 struct History {
     directory: TempDir,
     migrations: Migrations,
-    /// All answers that were given, by their ETags.
+    /// All answers, by their ETags.
     answers: HashMap<String, String>,
     /// All rows that were shown, by their tokens.
     rows: HashMap<String, Value>,
@@ -54,7 +54,7 @@ impl History {
         connection
     }
 
-    /// Changes the model to this one, by the migration that freshql writes, edited.
+    /// Changes the model to this one, with the migration that freshql writes, after editing it.
     fn migrate(&mut self, sdl: &str, edit: impl FnOnce(String) -> String) {
         let step = difference::step(&self.migrations, &parse("schema.graphql", sdl).unwrap().model)
             .unwrap()
@@ -72,12 +72,11 @@ impl History {
         Engine::new(Compiler::new(model).unwrap(), store)
     }
 
-    /// Asks, and looks whether what was answered contradicts an earlier answer. Gives the token of
-    /// the first row.
+    /// Asks and checks that the answer contradicts no earlier one. Returns the first row's token.
     async fn ask(&mut self, engine: &Engine) -> String {
         let answer = Question::new(engine, QUERY, &json!({})).await.ask(engine).await;
         let shown = data(&answer).to_owned();
-        // A server that was there before a migration gives none any more.
+        // A server that was running before a migration gives no ETag any more.
         if let Some(etag) = answer.etag {
             let first =
                 self.answers.entry(etag.as_str().to_owned()).or_insert_with(|| shown.clone());
@@ -107,8 +106,9 @@ const WITHOUT: &str = "type Thing @entity { id: ID! @id }";
 async fn a_schema_that_comes_back_makes_no_old_validator_right() {
     let as_it_is = |sql: String| sql;
     let dropped = |sql: String| sql.replace("-- ALTER TABLE", "ALTER TABLE");
-    // The same model and the same versions at the end, and in between: NULLs were filled; the
-    // column was dropped and comes back empty; nobody watched it while it was changed.
+    // At the end, model and versions are the same as at the beginning, but in between, NULLs were
+    // filled; the column was dropped and comes back empty; or it was changed while nothing watched
+    // it.
     type Edit = fn(String) -> String;
     let ways: [(&str, Edit, &str); 3] = [
         (FILLED, as_it_is, ""),
@@ -128,7 +128,7 @@ async fn a_schema_that_comes_back_makes_no_old_validator_right() {
         history.migrate(between, edit);
         history.connection().execute_batch(meanwhile).unwrap();
         history.migrate(NULLABLE, as_it_is);
-        // A server that was there all the time, and one that was started after it.
+        // A server that was running all the time, and one that was started afterwards.
         for engine in [before, history.engine(NULLABLE).await] {
             history.ask(&engine).await;
             assert!(!history.is_accepted(&engine, "a", &token).await, "{between}");
@@ -158,8 +158,8 @@ async fn a_migration_that_runs_again_after_a_restore_may_fill_in_other_values() 
     }
 }
 
-/// Backups are taken and put back at any time, beneath a server that runs or before it starts, and
-/// life goes on from them.
+/// Backups are taken and restored at any time, under a running server or before it starts, and
+/// writes continue from them.
 #[tokio::test]
 async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
     let mut history = History::new();
@@ -179,7 +179,7 @@ async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
         let id = ["a", "b", "c"][usize::try_from(any(3)).unwrap()];
         let n = any(3);
         match any(8) {
-            // By the server, and by others.
+            // By the server, and by external writers.
             0 => {
                 let text =
                     "mutation($id: ID!, $n: Int) { updateThing(id: $id, patch: { n: $n }) { n } }";
@@ -218,8 +218,8 @@ async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
             }
             _ => {
                 drop(engine);
-                // Its threads close their connections by and by, and the last of them takes the log
-                // with it.
+                // Its threads close their connections one by one, and the last of them removes the
+                // log.
                 while history.directory.path().join("freshql.db-wal").exists() {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                 }

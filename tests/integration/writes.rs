@@ -1,4 +1,4 @@
-//! Mutations over HTTP: statuses, preconditions, nothing stored.
+//! Mutations over HTTP: status codes, preconditions, and that nothing is stored.
 
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,7 @@ async fn if_match_is_for_the_one_field_that_could_take_it_and_tokens_count_in_an
     let none =
         r#"createMerchant(input: {name: "Three", description: "of a test", city: "Ghent"}) { id }"#;
     run([none, ""], &quoted).await.assert_error(400, "BAD_REQUEST");
-    // The other field brings its own, as clients may have kept it.
+    // The other field brings its own token, possibly in a form that clients have stored.
     let other = move_to("b", &two, r#", expectedEtag: "*""#);
     assert_eq!(run([&move_to("a", &one, ""), &other], &quoted).await.status, 200);
     run([&move_to("a", &one, ""), &other], &format!("\"{}\"", "A".repeat(16)))
@@ -179,15 +179,15 @@ async fn a_mutation_that_took_too_long_to_begin_is_not_applied_later() {
     });
     let input = |name: &str| json!({"variables": {"input": {"name": name, "description": "", "city": "Ghent"}}});
     if driver() == Driver::Postgres {
-        // It has begun, and has the only connection that writes.
+        // It has begun, and holds the only connection for writing.
         app.post(&url(CREATE), &input("Begun")).await.assert_error(504, "TIMEOUT");
     }
     app.post(&url(CREATE), &input("Too late")).await.assert_error(504, "TIMEOUT");
     lock.execute("ROLLBACK");
 
-    // Writers are served in turn, so this one's answer comes after the other's fate is known. On a
-    // machine that is very slow it may come too late as well, after it was applied; then the name
-    // is taken the next time.
+    // Writers are served in turn, so this one's answer comes after the other's outcome is known. On
+    // a very slow machine, it may come too late as well, after it was applied; then the name exists
+    // already the next time.
     let deadline = Instant::now() + Duration::from_secs(30);
     while !matches!(app.post(&url(CREATE), &input("In time")).await.status.as_u16(), 200 | 409) {
         assert!(Instant::now() < deadline, "the writer is stuck");
