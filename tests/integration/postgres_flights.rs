@@ -1,4 +1,4 @@
-//! How often a server on PostgreSQL asks the database, and how the database runs what it is asked.
+//! How often a server on PostgreSQL sends requests to the database, and how the database runs them.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const DEEP: &str = "mutation Deep($id: ID!, $patch: ProductPatch!) {
   updateProduct(id: $id, patch: $patch) { id name merchant { id name } }
 }";
 
-/// A market whose tables are large enough for the planner to use their indexes.
+/// A market with tables large enough for the planner to use their indexes.
 const FILL: &str = "
   INSERT INTO merchants (id, name, description, city)
     SELECT gen_random_uuid(), 'Shop ' || n, 'Sells things.', 'City ' || n % 200 FROM generate_series(1, 4000) AS n;
@@ -61,7 +61,7 @@ impl Market {
         .await;
         server.run("market", "TRUNCATE merchants CASCADE");
         server.run("market", FILL);
-        // The server has seen all of it, or it would count as later than what is read first.
+        // The server must have seen all of it, or it would count as later than what is read first.
         while app.get("/readyz").await.status != 200 {}
         Some(Self { app, tap, server })
     }
@@ -70,7 +70,7 @@ impl Market {
         self.server.run("market", &format!("SELECT id FROM {table} ORDER BY id LIMIT 50"))
     }
 
-    /// Asks; gives the answer, and how many round trips it took, and how many checks.
+    /// Sends a request; returns the answer, its number of round trips, and its number of checks.
     async fn get(
         &self,
         path: &str,
@@ -96,7 +96,7 @@ impl Market {
         (answer.json()["data"].clone(), self.tap.take())
     }
 
-    /// What was asked for in passing has come to its end.
+    /// Waits until background requests have ended.
     async fn settle(&self) {
         loop {
             tokio::time::sleep(Duration::from_millis(150)).await;
@@ -111,8 +111,8 @@ impl Market {
 async fn an_answer_takes_a_flight_for_each_level_a_mutation_one_and_a_304_a_check() {
     let Some(market) = Market::open(Consistency::Strict).await else { return };
     let (merchants, products) = (market.ids("merchants"), market.ids("products"));
-    // The first time statements are prepared, which costs no round trip, and connections opened,
-    // which does.
+    // The first requests prepare statements, which costs no round trip, and open connections, which
+    // does.
     for merchant in &merchants[..6] {
         market.app.get(&url_with(DETAIL, &json!({"id": merchant}))).await;
     }
@@ -122,14 +122,14 @@ async fn an_answer_takes_a_flight_for_each_level_a_mutation_one_and_a_304_a_chec
     let (etag, trips) = market.get(&path, &[], 200).await;
     assert_eq!(trips, (3, 0));
     let (_, trips) = market.get(&path, &[(IF_NONE_MATCH, &etag)], 304).await;
-    // Once a second the definition of the tables is looked at, too.
+    // Once a second, the definition of the tables is inspected, too.
     assert!(trips.0 == 0 && (1..=2).contains(&trips.1), "{trips:?}");
 
     let update = |id: &str, token: Value| json!({"id": id, "patch": {"description": "New."}, "expectedEtag": token});
     market.post(UPDATE, update(&merchants[0], Value::Null), &[]).await;
     let (data, trips) = market.post(UPDATE, update(&merchants[1], Value::Null), &[]).await;
     let token = data["updateMerchant"]["etag"].clone();
-    // In passing, the server reads what it has written.
+    // In the background, the server reads what it has written.
     assert!(trips.0 == 1 && trips.1 <= 2, "{trips:?}");
     let (_, trips) = market.post(UPDATE, update(&merchants[1], token.clone()), &[]).await;
     assert!(
@@ -158,7 +158,7 @@ async fn an_answer_takes_a_flight_for_each_level_a_mutation_one_and_a_304_a_chec
     let (again, _) = market.post(UPDATE, update(&merchants[3], Value::Null), &once).await;
     assert_eq!(first, again);
 
-    // What does not hold undoes all of it.
+    // If one expectation fails, everything is undone.
     let both =
         json!({"a": merchants[2], "b": merchants[1], "patch": {"country": "NL"}, "token": token});
     market
@@ -182,7 +182,7 @@ async fn within_a_bound_who_writes_or_reads_waits_until_the_server_knows_what_he
     let bound = "bounded 60000ms".parse().unwrap();
     let Some(market) = Market::open(bound).await else { return };
     let merchants = market.ids("merchants");
-    // With such a bound nobody asks for others' changes meanwhile.
+    // With this bound, nobody asks for others' changes in between.
     let path = url_with(DETAIL, &json!({"id": merchants[0]}));
     for round in 0..5 {
         let before = market.app.get(&path).await.etag().to_owned();
@@ -194,8 +194,7 @@ async fn within_a_bound_who_writes_or_reads_waits_until_the_server_knows_what_he
             (answer.status.as_u16(), &answer.json()["data"]["merchant"]["name"]),
             (200, &json!(name))
         );
-        // A read of another document shows what another program has written; whoever saw that is
-        // shown no older answer.
+        // A read of another document shows an external write; whoever saw it gets no older answer.
         market.server.run(
             "market",
             &format!("UPDATE merchants SET city = 'Far {round}' WHERE id = '{}'", merchants[0]),
@@ -236,12 +235,12 @@ async fn statements_are_planned_once_and_run_by_indexes() {
         .filter(|(sql, _)| tables.iter().any(|table| sql.contains(&format!("\"{table}\""))));
     let all: Vec<_> = all.collect();
     let texts: Vec<&str> = all.iter().map(|(sql, _)| sql.as_str()).collect();
-    // The answers' six, and of the mutations two that change, three that look, two that read.
+    // Six from answers, and from mutations two that change, three that check, two that read.
     assert!(all.len() >= 11, "{texts:#?}");
     for (sql, values) in &all {
         let parameters: Vec<Parameter<'_>> = values.iter().map(parameter).collect();
         for _ in 0..8 {
-            // Undone each time: a row can be deleted only once.
+            // Rolled back each time: a row can be deleted only once.
             connection.script("BEGIN").await.unwrap();
             let _ = connection.query(Execute::binary(sql, &parameters)).await;
             connection.script("ROLLBACK").await.unwrap();

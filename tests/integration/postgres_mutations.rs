@@ -1,5 +1,5 @@
-//! Mutations that PostgreSQL is told in one flight: what is compared without asking first, and what
-//! becomes of them where something is in the way.
+//! Mutations that are sent to PostgreSQL in one flight: what is compared without a check, and what
+//! happens if something is in the way.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::harness::{Answer, MERCHANT, TestApp, UPDATE, project, url, url_with};
 use crate::postgres::Postgres;
 use crate::wiretap::Wiretap;
 
-/// A server with one connection that writes, so that it has run each statement before.
+/// A server with a single connection for writing, which therefore has run each statement before.
 struct Shop {
     app: TestApp,
     tap: Wiretap,
@@ -49,13 +49,13 @@ impl Shop {
         self.app.post_with(&url(UPDATE), &json!({"variables": variables}), headers).await
     }
 
-    /// A token of the row as it stands.
+    /// A token of the current row.
     async fn token(&self) -> String {
         let answer = self.app.get(&url_with(MERCHANT, &json!({"id": self.id}))).await;
         answer.json()["data"]["merchant"]["etag"].as_str().unwrap().to_owned()
     }
 
-    /// Updates with tokens until that takes no check; gives the last token.
+    /// Sends updates with tokens until one takes no check; returns the last token.
     async fn warm(&self) -> String {
         let mut token = self.token().await;
         for round in 0..100 {
@@ -63,7 +63,7 @@ impl Shop {
             let answer = self.update(json!({"country": format!("{round}")}), Some(&token)).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
             token = token_of(&answer);
-            // A check in passing belongs to the update before it.
+            // A background check belongs to the update before it.
             if self.tap.take() == (1, 0) {
                 return token;
             }
@@ -76,7 +76,7 @@ fn token_of(answer: &Answer) -> String {
     answer.json()["data"]["updateMerchant"]["etag"].as_str().unwrap().to_owned()
 }
 
-/// Each changes what the row has, and not its version.
+/// Each changes the row, but not its version.
 const ALTERATIONS: [&str; 4] = [
     "ALTER TABLE merchants ALTER COLUMN city TYPE text COLLATE \"C\" USING upper(city) || '!'",
     "ALTER TABLE merchants DISABLE TRIGGER zz_freshql_version, DISABLE TRIGGER zz_freshql_log;
@@ -106,14 +106,14 @@ async fn a_token_is_compared_without_a_check_and_is_none_after_an_alteration_by_
         let token = shop.token().await;
         assert_eq!(shop.update(json!({"country": "New"}), Some(&token)).await.status, 200);
     }
-    // What alters nothing makes the server plan anew, and is no reason to refuse anybody.
+    // Changing nothing that matters makes the server plan again, but refuses nobody.
     let token = shop.warm().await;
     shop.run("ANALYZE merchants; ALTER TABLE merchants SET (fillfactor = 90)");
     let mut token = Some(token);
     for _ in 0..3 {
         let answer = shop.update(json!({"website": "https://example.com"}), token.as_deref()).await;
         if answer.status == 412 {
-            // The settings of a table are part of its definition.
+            // A table's settings are part of its definition.
             token = Some(shop.token().await);
             continue;
         }
@@ -148,7 +148,7 @@ async fn the_token_of_an_answer_is_that_of_the_row_as_it_stands_whatever_trigger
     }
 }
 
-/// A trigger that fails as often as the sequence `failures` says, in this way, at the commit.
+/// A deferred trigger that fails as often as the sequence `failures` says, in this way.
 fn failing(how: &str) -> String {
     format!(
         "CREATE SEQUENCE failures;
@@ -161,7 +161,7 @@ fn failing(how: &str) -> String {
     )
 }
 
-/// From now on so many fail; connections learn it when they begin.
+/// From now on, this many commits fail; connections learn it when they are opened.
 fn fail(shop: &Shop, times: u32) {
     shop.run(&format!(
         "ALTER DATABASE shop SET freshql.failures = '{times}'; ALTER SEQUENCE failures RESTART;
@@ -219,7 +219,7 @@ async fn a_connection_that_the_server_has_closed_meanwhile_is_not_used() {
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
              WHERE datname = 'shop' AND pid <> pg_backend_pid()",
         );
-        // The wiretap passes the end on.
+        // Time for the wiretap to pass on the end.
         tokio::time::sleep(Duration::from_millis(300)).await;
         let answer = shop.update(json!({"city": format!("Closed {round}")}), Some(&token)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());

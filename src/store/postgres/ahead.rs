@@ -1,6 +1,6 @@
-//! Rows fetched ahead: one statement for each query of a level, and one flight for each level.
-//! Where an answer has one level, the flight is its whole transaction; where it has more, the first
-//! flight begins one, and the last ends it.
+//! Fetches rows ahead: one statement per query of a level, and one flight per level. If an answer
+//! has a single level, its flight is the whole transaction; otherwise, the first flight begins a
+//! transaction and the last one ends it.
 
 use std::time::Instant;
 
@@ -20,31 +20,31 @@ use crate::store::source::{Parents, Wanted};
 use crate::store::statement::{Parameter as Place, Statement, Type};
 use crate::store::trace::Trace;
 
-/// Which transactions a flight sees. Which state of the schema that is, is known by whoever knows of
-/// all of them: each change of it leaves a record in the change log.
+/// The transactions that a flight sees. Whoever knows of all of them also knows the state of the
+/// schema, since every change to it leaves a record in the change log.
 const SNAPSHOT: &str = "SELECT pg_current_snapshot()";
 
-/// The state of the database that rows are of.
+/// The state of the database that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Which transactions it has.
+    /// The transactions that it includes.
     pub(super) snapshot: Snapshot,
-    /// The newest record of the change log, where somebody wants to know.
+    /// The newest record of the change log, if it was requested.
     pub(super) newest: Version,
 }
 
-/// What begins a transaction and what ends it, where it needs more than one flight.
+/// The statements that begin a transaction, and its settings.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    /// Run at the beginning where there is one flight only. None: nothing.
+    /// Sent first if there is only one flight. None: nothing.
     pub(super) alone: Option<String>,
-    /// Run at the beginning where there are more.
+    /// Sent first if there are several flights.
     pub(super) begin: String,
-    /// Settings that hold for the transaction only.
+    /// Settings for the transaction.
     pub(super) settings: Vec<String>,
 }
 
-/// Reads all that an answer needs, out of one state of the database, and says which.
+/// Reads everything that an answer needs from one state of the database; returns which.
 pub(super) async fn snapshot<'l>(
     connection: &mut Connection,
     model: &Model,
@@ -84,7 +84,7 @@ pub(super) async fn snapshot<'l>(
     Ok((reading.fetched, seen))
 }
 
-/// Reads all that an answer needs within a transaction that is open.
+/// Reads everything that an answer needs within an open transaction.
 pub(super) async fn within<'l>(
     connection: &mut Connection,
     model: &Model,
@@ -105,7 +105,7 @@ pub(super) async fn within<'l>(
     }
 }
 
-/// What a flight has around its queries.
+/// The statements around a flight's queries.
 #[derive(Default)]
 struct Around<'a> {
     before: Vec<&'a str>,
@@ -121,8 +121,8 @@ struct Run<'a, 't> {
 }
 
 impl Run<'_, '_> {
-    /// Reads a level. False: it has more rows than the answer may have, and none of them is kept,
-    /// so that whoever writes the answer comes upon what is missing.
+    /// Reads a level. False: it has more rows than the answer may have. Then none of them is kept,
+    /// so the answer's reader notices what is missing.
     async fn level(
         &mut self,
         connection: &mut Connection,
@@ -189,7 +189,7 @@ impl Run<'_, '_> {
     }
 }
 
-/// Puts rows where they belong.
+/// Adds rows to those already fetched.
 pub(super) fn keep(fetched: &mut Fetched<KeptRow>, wanted: &Wanted<'_>, table: Table) {
     let first = usize::from(matches!(wanted.parents, Parents::Many(_)));
     let table = std::sync::Arc::new(table);
@@ -203,7 +203,7 @@ pub(super) fn keep(fetched: &mut Fetched<KeptRow>, wanted: &Wanted<'_>, table: T
     fetched.add(wanted.place, &wanted.parents, rows);
 }
 
-/// The statement of what is wanted.
+/// The statement of a query.
 pub(super) fn statement<'w>(model: &Model, wanted: &Wanted<'w>) -> &'w Statement {
     match &wanted.parents {
         Parents::One(_) => wanted.query.statement(|shape| render::query(model, &Postgres, shape)),
@@ -221,7 +221,7 @@ fn newest(mut cells: Cells<'_>) -> Result<Version, ClientError> {
     Ok(Version(text.and_then(|text| text.parse().ok()).unwrap_or_default()))
 }
 
-/// The values of its parameters.
+/// The values of the statement's parameters.
 pub(super) fn parameters(wanted: &Wanted<'_>, statement: &Statement) -> Vec<Encoded> {
     statement.parameters.iter().map(|place| parameter(wanted, place)).collect()
 }
@@ -250,7 +250,7 @@ fn parameter(wanted: &Wanted<'_>, place: &Place) -> Encoded {
     }
 }
 
-/// A parameter for people: of many values the first.
+/// A parameter for display: of several values, the first.
 fn traced<'w>(wanted: &'w Wanted<'_>, slot: Slot) -> ValueRef<'w> {
     if slot == PARENT {
         return wanted.parents.all().first().map_or(ValueRef::Null, |parent| parent.as_ref());

@@ -27,7 +27,7 @@ pub(in crate::store) struct FoundTable {
     /// What it is a partition of, or inherits from.
     pub(in crate::store) parent: Option<i64>,
     pub(in crate::store) is_partition: bool,
-    /// Rules rewrite statements that name it.
+    /// Whether rules rewrite statements on it.
     pub(in crate::store) has_rules: bool,
     pub(in crate::store) columns: Vec<FoundColumn>,
     pub(in crate::store) constraints: Vec<FoundConstraint>,

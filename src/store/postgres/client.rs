@@ -192,12 +192,12 @@ impl Connection {
         self.cancel.clone()
     }
 
-    /// When a prepared statement had been analysed, if it has said so.
+    /// When a prepared statement was analysed, if it has reported that.
     pub(super) fn analysed(&self, sql: &str) -> Option<Analysed> {
         self.statements.analysed(sql)
     }
 
-    /// A prepared statement has said when it had been analysed.
+    /// Records when a prepared statement was analysed.
     pub(super) fn note_analysed(&mut self, sql: &str, analysed: Analysed) {
         self.statements.note(sql, analysed);
     }

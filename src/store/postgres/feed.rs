@@ -44,11 +44,11 @@ const NUDGE: u64 = 100;
 #[derive(Debug)]
 pub(in crate::store) struct Feed {
     known: Known,
-    /// Checks so far.
+    /// The number of checks so far.
     begun: AtomicU64,
-    /// The last one that has ended well.
+    /// The last check that succeeded.
     ended: AtomicU64,
-    /// Whether the last of them has failed.
+    /// Whether the last check has failed.
     failed: AtomicBool,
     /// When a check that nobody waits for was last requested, in milliseconds since `started`.
     nudged: AtomicU64,
@@ -152,13 +152,13 @@ impl Feed {
         self.begun.load(Ordering::SeqCst)
     }
 
-    /// Whether a check has ended well that began when this many had begun already.
+    /// Whether a check has succeeded that began after this many others.
     pub(in crate::store) fn has_checked_since(&self, checks: u64) -> bool {
         self.ended.load(Ordering::SeqCst) > checks
     }
 
-    /// Something was committed here: returns when the subscribers know of it, if that is relied on,
-    /// and else sees to it that they learn of it soon.
+    /// Something was committed here: returns when the subscribers know of it, if answers rely on
+    /// that; otherwise ensures that they soon will.
     ///
     /// # Errors
     /// The change log cannot be read.
@@ -176,9 +176,9 @@ impl Feed {
         Ok(())
     }
 
-    /// Returns when the subscribers know of everything that a reader with this snapshot has seen. As a rule they do already. Always waited for: what
-    /// was altered by hand is in the snapshot as well, and only a check finds that no version tells
-    /// of it.
+    /// Returns when the subscribers know of everything that a reader with this snapshot has seen.
+    /// Usually they already do. This is always awaited: alterations by hand are in the snapshot,
+    /// too, and only a check detects that versions do not reflect them.
     ///
     /// # Errors
     /// The change log cannot be read.

@@ -1,15 +1,15 @@
-//! Statements of a flight that is a whole mutation. Each looks itself whether it has done what it
-//! says, and fails where it has not, so that nothing of the flight is kept. Why it has not is then
-//! found out by statements that are not in a hurry.
+//! The statements of a flight that is a whole mutation. Each checks its own effect, and fails if
+//! that is not as expected, so that the whole flight has no effect. Then separate statements, which
+//! may take their time, find out the reason.
 //!
-//! A mutation of one field that has found nothing to do does not fail, since every failure is a
-//! line in the server's log: its statement gives 0. `pg_current_xact_id_if_assigned()` tells that
-//! nothing at all was written, by a trigger neither: whoever writes, or locks a row, has got a
-//! number.
+//! If a mutation of a single field finds nothing to do, it does not fail, since every failure is a
+//! line in the server's log: its statement returns 0. `pg_current_xact_id_if_assigned()` shows that
+//! nothing at all was written, not even by a trigger: a transaction that writes or locks a row gets
+//! a number.
 //!
-//! A statement that compares a version, or gives the row itself, also rests on what the table is
-//! known to be like (`feed/tables.rs`). It is told when it had been analysed while the table was
-//! known to be so, and changes nothing where it was analysed anew since.
+//! A statement that compares a version or returns the row itself also relies on the known state of
+//! its table (`feed/tables.rs`). One of its parameters says when it was analysed while the table
+//! was in that state; if it has been analysed again since, it changes nothing.
 
 use super::dialect::Postgres;
 use crate::model::{Column, ColumnId, Entity, Model, Scalar};
@@ -19,10 +19,10 @@ use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 use crate::store::select::Shape;
 use crate::store::statement::Statement;
 
-/// When a statement was analysed.
+/// When the statement was analysed.
 const ANALYSED: &str = "'now'::timestamptz";
 
-/// For the log of the server, where a row cannot be shown.
+/// For the server's log, if a row cannot be shown.
 const UNSOUND: &str = "'freshql: a row cannot be shown as a mutation would leave it; the mutation is undone and \
                        looked into ' || pg_backend_pid()";
 
@@ -33,33 +33,33 @@ pub(in crate::store) enum Guarded {
     Insert(Vec<ColumnId>),
     /// Sets these columns of a row; at one version only, or at any.
     Update(Vec<ColumnId>, bool),
-    /// The same, and gives these columns of the row as it then stands.
+    /// Updates, and returns these columns of the resulting row.
     Whole(Vec<ColumnId>, bool, Vec<ColumnId>),
-    /// Keeps others from a row that is to be deleted; at one version only, or at any.
+    /// Locks a row that is to be deleted; at one version only, or at any.
     Lock(bool),
     /// Deletes it.
     Delete,
-    /// Looks whether it is gone.
+    /// Checks that it is gone.
     Gone,
 }
 
-/// A statement, and which parameters it has behind its own, in this order.
+/// A statement, and which additional parameters follow its own, in this order.
 #[derive(Debug)]
 pub(in crate::store) struct GuardedStatement {
     pub(super) statement: Statement,
-    /// After the database's epoch and history: whether it may find nothing to do. It gives 1, or 0
-    /// where it has found that.
+    /// Following the database's epoch and history: whether it may find nothing to do. It returns 1,
+    /// or 0 if it has found nothing to do.
     pub(super) may_be_nothing: bool,
-    /// When it had been analysed while the table was known to be as it is; NULL: that does not
-    /// matter. It gives when it was, behind its verdict.
+    /// When it was analysed while the table was in the known state; NULL: this does not matter.
+    /// After its verdict, it returns when it was analysed.
     pub(super) analysed: bool,
     /// The key as the log has it.
     pub(super) key: bool,
-    /// How many bytes the row's strings may have. It gives the row, behind all else.
+    /// The maximum number of bytes in the row's strings. It returns the row, after everything else.
     pub(super) most_bytes: bool,
 }
 
-/// Whether a statement rests on what the table is known to be like.
+/// Whether a statement relies on the known state of its table.
 pub(super) fn rests_on_table(guarded: &Guarded) -> bool {
     match guarded {
         Guarded::Update(_, is_versioned) | Guarded::Lock(is_versioned) => *is_versioned,
@@ -68,7 +68,7 @@ pub(super) fn rests_on_table(guarded: &Guarded) -> bool {
     }
 }
 
-/// The numbers of the parameters behind a statement's own.
+/// The numbers of the parameters that follow a statement's own.
 struct Numbers {
     epoch: usize,
     history: usize,
@@ -78,7 +78,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// Whether the database and its schema are those that the mutation was told for.
+    /// Whether the database and its schema are those that the mutation was planned for.
     fn is_same(&self) -> String {
         format!(
             "(SELECT value FROM _freshql_meta WHERE key = 'epoch') = ${}::text \
@@ -87,7 +87,7 @@ impl Numbers {
         )
     }
 
-    /// 1 where this holds; where it does not, 0 if that may be and nothing was written, or else a
+    /// 1 if the condition holds; otherwise 0 if that is allowed and nothing was written, or a
     /// failure.
     fn verdict(&self, holds: &str) -> String {
         format!(
@@ -99,7 +99,8 @@ impl Numbers {
     }
 }
 
-/// The statement; `watch`: a condition that makes it notice that the table was altered. None: whether the row can be shown cannot be told by SQL.
+/// The statement. `watch`: a condition with which it notices that the table was altered. None: SQL
+/// cannot check whether the row can be shown.
 pub(super) fn statement(
     model: &Model,
     entity: &Entity,
@@ -135,11 +136,11 @@ pub(super) fn statement(
         None => (String::new(), String::new()),
     };
     let (text, same) = (&base.sql, numbers.is_same());
-    // The same rows, to look at.
+    // The same rows, to check them.
     let rows = text.strip_prefix("DELETE FROM").unwrap_or_default();
     let sql = match guarded {
         Guarded::Insert(_) => {
-            // The row has the key that it was given, and a version of now.
+            // The row has the given key, and a current version.
             let verdict = numbers.verdict(&format!(
                 "count(*) FILTER (WHERE \"w\".\"k\"::text = ${}::text AND \"w\".\"v\" >= \
                  (date_part('epoch', statement_timestamp()) * 1000000)::bigint) = 1 AND {same}",
@@ -174,7 +175,7 @@ pub(super) fn statement(
                 "SELECT {verdict}{analysed} FROM (SELECT 1 FROM{rows}{known} FOR UPDATE) AS \"w\""
             )
         }
-        // What was not locked is not deleted either.
+        // A row that was not locked is not deleted, either.
         Guarded::Delete => {
             let verdict = numbers.verdict(&format!("count(*) = 1 AND {same}"));
             format!(
@@ -201,8 +202,8 @@ pub(super) fn statement(
     })
 }
 
-/// What makes a row one that can be shown, of at most as many bytes as this parameter says; from
-/// the expressions of its columns, the key first. None: that cannot be told by SQL.
+/// The condition that a row can be shown, with at most as many bytes as this parameter says; from
+/// the expressions of its columns, key first. None: SQL cannot check that.
 fn is_sound(
     model: &Model,
     entity: &Entity,
@@ -231,9 +232,9 @@ fn is_sound(
     Some(conditions.join(" AND "))
 }
 
-/// The query, as one that fails where its rows cannot be shown: where a row by its key is not
-/// there, where a value is none of its type (somebody has loosened a column), where a row's strings
-/// have more bytes than the last parameter says. None: that cannot be told by SQL.
+/// A variant of the query that fails if its rows cannot be shown: if a row selected by its key is
+/// missing, a value is not valid for its type (somebody has relaxed a column), or a row's strings
+/// have more bytes than the last parameter says. None: SQL cannot check that.
 pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
     let base = render::query(model, &Postgres, shape);
     let (entity, columns) = match shape {
@@ -242,7 +243,7 @@ pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
         Shape::Count(_) | Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => return Some(base),
     };
     let names: Vec<String> = (0..columns.len() + 2).map(|at| format!("\"c{at}\"")).collect();
-    // The version stands behind the key.
+    // The version follows the key.
     let shown: Vec<(ColumnId, String)> = std::iter::once(&entity.key)
         .chain(columns)
         .zip(names[..1].iter().chain(&names[2..]))
@@ -266,8 +267,8 @@ pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
     Some(Statement { sql: sql.into(), ..base })
 }
 
-/// What makes every value of a column of ours one of its type, beside the column's own type; None:
-/// SQL cannot tell.
+/// The condition, in addition to the column's type, that a value of a managed column is valid for
+/// its scalar; None: SQL cannot check that.
 #[expect(
     clippy::option_option,
     reason = "nothing to ask, and nothing that could be asked, are two things"

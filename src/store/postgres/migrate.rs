@@ -224,7 +224,7 @@ pub(in crate::store) const META: &str =
     "SELECT (SELECT value FROM _freshql_meta WHERE key = 'epoch'),
   (SELECT value FROM _freshql_meta WHERE key = 'history')";
 
-/// What validators start from, from the row of [`META`].
+/// The start of every validator, from the row of [`META`].
 ///
 /// # Errors
 /// The database was never migrated.
@@ -234,7 +234,7 @@ pub(in crate::store) fn identity_in(rows: &Rows) -> Result<[u8; 16], StoreError>
     identity.ok_or_else(why)
 }
 
-/// What validators start from, from the columns of [`META`]. None where the database has no epoch.
+/// The start of every validator, from the columns of [`META`]. None if the database has no epoch.
 pub(in crate::store) fn identity(epoch: Option<&str>, history: Option<&str>) -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     hex::decode_to_slice(epoch?, &mut bytes).ok()?;

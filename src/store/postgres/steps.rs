@@ -1,15 +1,15 @@
-//! A mutation that was told ahead, in as few flights as it takes: one, if its answer needs no
-//! second level of rows and cannot fail any more when it has been committed; else a transaction,
-//! whose last flight is its COMMIT.
+//! Mutations whose steps are known in advance, in as few flights as possible: one, if the answer
+//! needs only one level of rows and cannot fail after the commit; otherwise a transaction, whose
+//! last flight is its COMMIT.
 //!
-//! Where a version is compared, the statement that compares it looks by itself whether the table was
-//! altered since a check has looked at it ([`super::guarded`]). So no check goes in front of it, but
-//! where the connection runs the statement for the first time, or the table was altered.
+//! A statement that compares a version detects by itself whether the table was altered since the
+//! last check ([`super::guarded`]). So no check is needed before it, unless the connection runs the
+//! statement for the first time, or the table was altered.
 //!
-//! All at READ COMMITTED: each statement sees what stands when it begins, and what is written
-//! behind a version that was compared is behind a row's lock. Whatever is not as it should be makes
-//! a statement of the flight fail ([`super::guarded`]), so that nothing is kept; then
-//! [`super::transaction`] does the mutation step by step, and says why it cannot be done.
+//! All of this is at READ COMMITTED: each statement sees what is committed when it begins, and
+//! writes that follow the comparison of a version are protected by the row's lock. If anything is
+//! not as expected, a statement of the flight fails ([`super::guarded`]), so nothing takes effect;
+//! then [`super::transaction`] runs the mutation step by step, and reports why it fails.
 
 mod flight;
 
@@ -37,22 +37,22 @@ use crate::store::statement::Statement;
 use crate::store::steps::{Change, Step};
 use crate::store::transaction::Writing;
 
-/// Bytes of an answer for each byte of a row's strings, at most: `\u0000`, and something for the
+/// The maximum number of bytes in an answer per byte of a row's strings: `\u0000`, and some for
 /// names.
 const BYTES_OF_BYTE: usize = 8;
-/// Bytes of an answer for each row beside its strings, at most.
+/// The maximum number of bytes in an answer per row, in addition to its strings.
 const BYTES_OF_ROW: usize = 8 << 10;
 
-/// What a mutation came to.
+/// The outcome of a mutation.
 pub(super) enum Outcome<T> {
     /// It is committed.
     Done(T),
-    /// Nothing was written: something is not as its steps expect it, or depends on what the
-    /// database has.
+    /// Nothing was written: something is not as its steps expect, or depends on the database's
+    /// contents.
     InTheWay,
-    /// Nothing was written: whether the tables are as they are known to be has to be checked first.
+    /// Nothing was written: a check must first confirm the known state of the tables.
     Unchecked,
-    /// Nothing was written: another transaction was in the way, and may be gone by now.
+    /// Nothing was written: another transaction was in the way, and may have ended by now.
     Collided,
     /// It failed.
     Failed(StoreError),
@@ -62,17 +62,18 @@ pub(super) enum Outcome<T> {
 pub(super) struct Frame<'s> {
     pub(super) model: &'s Model,
     pub(super) feed: &'s Feed,
-    /// The state of the database that is known.
+    /// The known state of the database.
     pub(super) schema: &'s Schema,
-    /// It was checked since the mutation has come in.
+    /// Whether it was checked since the mutation arrived.
     pub(super) is_checked: bool,
-    /// What begins a transaction.
+    /// The statements that begin a transaction.
     pub(super) begin: &'s [String],
-    /// Nothing is set up for longer than a transaction, so that none goes without a beginning.
+    /// Whether settings do not outlast a transaction, so that every transaction must begin with
+    /// them.
     pub(super) pooled: bool,
 }
 
-/// Does it.
+/// Runs a mutation.
 pub(super) async fn run<W: Writing>(
     connection: &mut Connection,
     frame: &Frame<'_>,
@@ -106,7 +107,7 @@ pub(super) async fn run<W: Writing>(
             tracing::error!("a mutation was committed whose answer cannot be shown");
             return Outcome::Done(Err(error));
         }
-        // It will fail again, and then its error is told.
+        // It will fail again, and then report its error.
         Err(_) => return run.stopped(Stop::InTheWay).await,
     };
     if !is_whole {
@@ -133,7 +134,7 @@ pub(super) async fn run<W: Writing>(
     Outcome::Done(Ok(output))
 }
 
-/// Why a mutation does not go on.
+/// Why a mutation does not continue.
 enum Stop {
     InTheWay,
     Unchecked,
@@ -151,18 +152,18 @@ struct Run<'w, 'c> {
     frame: &'c Frame<'c>,
     flight: Flight<'w>,
     fetched: Fetched<KeptRow>,
-    /// There is but one step, and nothing beside it.
+    /// Whether there is a single step, and nothing else.
     is_alone: bool,
-    /// A statement relies on when it was analysed, for want of a check.
+    /// Whether a statement relies on when it was analysed, instead of a check.
     relies: bool,
     most_bytes: usize,
-    /// Rows that the first level may have.
+    /// The number of rows that the first level may have.
     rows: u64,
-    /// BEGIN was sent.
+    /// Whether BEGIN was sent.
     is_open: bool,
-    /// What was committed could be shown, as far as statements were sent.
+    /// Whether the result can be shown, as far as statements were sent.
     is_sound: bool,
-    /// The flight ends the transaction.
+    /// Whether the flight ends the transaction.
     commits: bool,
 }
 
@@ -238,9 +239,9 @@ impl<'w, 'c> Run<'w, 'c> {
         }
     }
 
-    /// The columns that the answer has of the row, if it has nothing else, and if the statement that
-    /// changes the row can give them: nothing changes it behind that statement, and it is known by
-    /// now that this is so, or the statement will notice that it is not.
+    /// The columns of the row that the answer needs, if it needs nothing else, and if the statement
+    /// that changes the row can return them: nothing changes the row after that statement, and this
+    /// is known, or the statement will notice if it is wrong.
     fn only_row(&self, entity: &Entity, first: &[Wanted<'w>]) -> Option<Vec<ColumnId>> {
         let [wanted] = first else { return None };
         let Shape::Row { from, keys, columns } = wanted.query.shape() else { return None };
@@ -253,7 +254,7 @@ impl<'w, 'c> Run<'w, 'c> {
 
     /// Whether a statement can notice that the entity's table was altered.
     fn can_notice(&self, entity: &Entity) -> bool {
-        // A statement that is not kept is analysed each time.
+        // A statement that is not prepared is analysed every time.
         !self.frame.pooled && self.frame.schema.watch(entity.id).is_some()
     }
 
@@ -314,9 +315,9 @@ impl<'w, 'c> Run<'w, 'c> {
         Ok(())
     }
 
-    /// When a statement had been analysed while the table that it rests on was known to be as it is:
-    /// a check that began later has ended, so what was altered until then is known, and of what is
-    /// altered later the statement takes note. NULL where a check tells instead.
+    /// When a statement was analysed while the table that it relies on was in the known state: a
+    /// later check has ended, so all alterations until then are known, and the statement notices
+    /// later ones. NULL if a check replaces this.
     fn analysed(
         &mut self,
         guarded: &Guarded,
@@ -334,7 +335,7 @@ impl<'w, 'c> Run<'w, 'c> {
         }
     }
 
-    /// Reads for the answer: the first level together with what was to be sent anyway.
+    /// Reads the answer's rows: the first level together with what is to be sent anyway.
     async fn answer<L: Levels<'w>>(
         &mut self,
         mut wanted: Vec<Wanted<'w>>,
@@ -386,7 +387,7 @@ impl<'w, 'c> Run<'w, 'c> {
         });
     }
 
-    /// Sends what there is as the whole transaction.
+    /// Sends everything as the whole transaction.
     async fn whole(&mut self) -> Result<(), Stop> {
         self.commits = true;
         if self.frame.pooled {
@@ -396,7 +397,7 @@ impl<'w, 'c> Run<'w, 'c> {
         self.send(0).await
     }
 
-    /// Sends what there is, within a transaction.
+    /// Sends everything so far, within a transaction.
     async fn flush(&mut self) -> Result<(), Stop> {
         if self.flight.is_empty() {
             return Ok(());
@@ -418,7 +419,7 @@ impl<'w, 'c> Run<'w, 'c> {
     async fn stopped<T>(&mut self, stop: Stop) -> Outcome<T> {
         let error = match stop {
             Stop::InTheWay | Stop::Unchecked => {
-                // What a flight that was a whole transaction did not do, it says before that is
+                // A flight that is a whole transaction reports that it had no effect before it is
                 // committed.
                 let _ = self.connection.roll_back().await;
                 let is_unchecked = matches!(stop, Stop::Unchecked) || self.relies;
@@ -428,8 +429,8 @@ impl<'w, 'c> Run<'w, 'c> {
         };
         let is_lost = error.server().is_none_or(|error| error.is_fatal);
         if is_lost {
-            // The server says so while statements are left that it has not run: it has not come to
-            // the commit.
+            // The server reports this while there are statements that it has not run: it has not
+            // reached the commit.
             let is_before = error.server().is_some_and(|error| error.statement.is_some());
             return match self.commits && !is_before {
                 true => Outcome::Failed(StoreError::Unknown(error.to_string())),
@@ -445,7 +446,7 @@ impl<'w, 'c> Run<'w, 'c> {
     }
 }
 
-/// Whether it would come to the same if it were done step by step.
+/// Whether running it step by step would have the same outcome.
 fn is_final(code: &str) -> bool {
     matches!(code, "57014" | "55P03") || matches!(code.get(..2), Some("53" | "58"))
 }

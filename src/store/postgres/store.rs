@@ -28,9 +28,9 @@ use crate::store::rendered::Rendered;
 use crate::store::source::{Observed, State};
 use crate::store::trace::Trace;
 
-/// Writers wait for the disk, not for a processor, and those that wait share a flush.
+/// Writers wait for the disk, not for a processor, and concurrent ones share a flush.
 const LEAST_WRITERS: usize = 8;
-/// How often an answer is read anew because the schema has moved meanwhile.
+/// How often an answer is read again because the schema has changed meanwhile.
 const READINGS: u32 = 5;
 
 /// A database on a server. Cheap to clone.
@@ -231,8 +231,8 @@ impl Store {
                     continue;
                 }
             }
-            // What the snapshot has of changes of the schema, a check has seen by now. None has
-            // looked at the schema since what is known of it was taken, so there was none.
+            // By now, a check has seen all changes to the schema that the snapshot includes. No
+            // check has replaced the known schema since it was loaded, so there were none.
             if !Arc::ptr_eq(&schema, &self.0.feed.schema()) {
                 continue;
             }

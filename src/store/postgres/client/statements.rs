@@ -17,13 +17,13 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// When the server had analysed a prepared statement, which it does anew where something that the
+/// When the server has analysed a prepared statement. It does so again if anything that the
 /// statement names was altered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Analysed {
-    /// By the clock of the server.
+    /// The server's time.
     pub at: i64,
-    /// How many checks of the database's definition had begun when this was told.
+    /// How many checks of the database's definition had begun when this was reported.
     pub checks: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct Analysed {
 struct Prepared {
     name: Name,
     analysed: Option<Analysed>,
-    /// The number of the flight that has used it last.
+    /// The number of the last flight that used it.
     used: u64,
 }
 
@@ -61,19 +61,19 @@ impl Statements {
         (name, true)
     }
 
-    /// When a statement had been analysed, if it has said so.
+    /// When a statement was analysed, if it has reported that.
     pub(super) fn analysed(&self, text: &str) -> Option<Analysed> {
         self.by_text.get(text)?.analysed
     }
 
-    /// A statement has said when it had been analysed.
+    /// Records when a statement was analysed.
     pub(super) fn note(&mut self, text: &str, analysed: Analysed) {
         if let Some(prepared) = self.by_text.get_mut(text) {
             prepared.analysed = Some(analysed);
         }
     }
 
-    /// Forgets what is too much, and gives the names: those that the flight itself uses stay.
+    /// Removes surplus statements and returns their names; those of the current flight are kept.
     pub(super) fn surplus(&mut self) -> Vec<Name> {
         let mut names = Vec::new();
         while self.by_text.len() > MOST {

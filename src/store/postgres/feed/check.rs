@@ -143,8 +143,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Whether the definition of tables is another than the one that was looked at last. Asked in a
-    /// flight of its own: its snapshot is not older than what the check was told.
+    /// Whether the definition of tables differs from the one that was inspected last. Read in a
+    /// separate flight, so that its snapshot is not older than the check's.
     async fn has_moved(
         &mut self,
         before: &Applied,
@@ -167,7 +167,7 @@ impl Follower {
         let both = connected.connection.flight(&both).await;
         let both = self.settled(both).await?;
         self.looked_at = Instant::now();
-        // Whoever writes epoch or history by hand, or restores the rows of a backup, leaves no
+        // Editing epoch or history by hand, or restoring these rows from a backup, leaves no
         // record.
         let is_known = identity_in(&both[1]).ok() == Some(known.schema.load().identity);
         Ok(!is_known || definition::print_in(&both[0]) != self.print)

@@ -158,7 +158,7 @@ pub(super) async fn print(connection: &mut Connection) -> Result<i64, ClientErro
     Ok(print_in(&connection.query(Execute::binary(PRINT, &[])).await?))
 }
 
-/// The row of [`PRINT`].
+/// Reads the row of [`PRINT`].
 pub(super) fn print_in(rows: &Rows) -> i64 {
     rows.first().and_then(|row| row.int(0)).unwrap_or_default()
 }

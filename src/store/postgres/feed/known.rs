@@ -52,20 +52,20 @@ pub(in crate::store) struct Schema {
     pub(in crate::store) history: String,
     /// How far versions can be trusted in that state.
     pub(in crate::store) guard: Arc<Guard>,
-    /// By entity: what its table is like in that state.
+    /// The states of the tables, by entity.
     pub(in crate::store) tables: Arc<[TableState]>,
     /// The statements that mutations have needed in that state.
     pub(in crate::store) statements: Arc<Rendered<Guarded, Option<GuardedStatement>>>,
 }
 
 impl Schema {
-    /// What a statement names so that it notices when the table of this entity is altered; None:
-    /// it cannot.
+    /// The condition with which a statement notices that the table of this entity was altered;
+    /// None: it cannot.
     pub(in crate::store) fn watch(&self, entity: EntityId) -> Option<&str> {
         self.tables.get(usize::from(entity.0))?.watch.as_deref()
     }
 
-    /// Whether an UPDATE gives a row of this entity as it then stands.
+    /// Whether an UPDATE can return the final row of this entity.
     pub(in crate::store) fn is_plain(&self, entity: EntityId) -> bool {
         self.tables.get(usize::from(entity.0)).is_some_and(|table| table.is_plain)
     }

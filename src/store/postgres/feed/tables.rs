@@ -1,11 +1,11 @@
-//! What a table is like in one state of the schema, as far as the statements of a mutation rely on
-//! it: how a statement learns by itself that it is in another state by now, and whether a row is as
-//! an UPDATE has left it when the UPDATE has ended.
+//! The state of a table, as far as a mutation's statements rely on it: how a statement detects by
+//! itself that the table was altered, and whether a row stays as an UPDATE has left it until the
+//! UPDATE has ended.
 //!
-//! A statement learns it as a check does ([`super::definition`]): `'now'::timestamptz` is a
-//! constant of when the statement was analysed, which PostgreSQL does anew when something that the
-//! statement names was altered. PostgreSQL looks for that behind the lock on the table, which a
-//! statement that alters the table would have to wait for.
+//! A statement detects it in the same way as a check ([`super::definition`]): `'now'::timestamptz`
+//! is a constant with the time when the statement was analysed, and PostgreSQL analyses it again
+//! when anything that it names was altered. PostgreSQL determines that after it has locked the
+//! table, and a statement that alters the table would have to wait for that lock.
 
 use std::sync::Arc;
 
@@ -16,14 +16,15 @@ use crate::store::postgres::triggers::{log_function, version_function};
 /// A table of the model.
 #[derive(Debug, Default)]
 pub(in crate::store) struct TableState {
-    /// A condition that always holds, and names all that the versions of the table's rows rest on.
-    /// None: not all of it can be named so.
+    /// A condition that is always true, and names everything that the versions of the table's rows
+    /// rely on. None: not everything can be named in this way.
     pub(in crate::store) watch: Option<Arc<str>>,
-    /// Nobody else has triggers or rules there, and no foreign key passes a change of a row on.
+    /// Whether nobody else has triggers or rules on it, and no foreign key passes on changes to its
+    /// rows.
     pub(in crate::store) is_plain: bool,
 }
 
-/// What the tables of the model are like; in the order of its entities.
+/// The states of the model's tables, in the order of its entities.
 pub(super) fn states(catalogue: &Catalogue, model: &Model) -> Vec<TableState> {
     let state = |table: &str| catalogue.table(table).map(|found| state(catalogue, found));
     model.entities.iter().map(|entity| state(&entity.table).unwrap_or_default()).collect()
@@ -36,7 +37,7 @@ fn state(catalogue: &Catalogue, found: &FoundTable) -> TableState {
 }
 
 fn watch(catalogue: &Catalogue, found: &FoundTable, all: &[&FoundTable]) -> Option<Arc<str>> {
-    // Values of enums are renamed without a word to anybody's plans.
+    // Renaming an enum's value does not invalidate plans.
     if all.iter().any(|table| table.columns.iter().any(|column| column.kind == "e")) {
         return None;
     }
@@ -67,8 +68,8 @@ fn is_plain(catalogue: &Catalogue, all: &[&FoundTable]) -> bool {
             .all(|trigger| trigger.enabled == "D" || trigger.name.starts_with("zz_freshql_"));
         has_only_ours && !table.has_rules
     };
-    // What is referred to by another column than the key may be changed, and a key that is passed
-    // on fires triggers elsewhere.
+    // A column other than the key may be referred to and changed, and a key that is passed on fires
+    // triggers elsewhere.
     let passes_on =
         catalogue.tables.iter().flat_map(|table| &table.constraints).any(|constraint| {
             constraint.definition.contains(" ON UPDATE ")

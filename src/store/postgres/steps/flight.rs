@@ -1,4 +1,4 @@
-//! The statements of a mutation that are sent together, and what becomes of their rows.
+//! The statements of a mutation that are sent together, and what is done with their rows.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -34,30 +34,31 @@ impl Deref for Text<'_> {
     }
 }
 
-/// What becomes of a statement's rows.
+/// What a statement returns.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Gives {
     Nothing,
-    /// 1, or 0 where there was nothing to do.
+    /// 1, or 0 if there was nothing to do.
     Verdict,
-    /// One, if the key of the mutation is new.
+    /// One row, if the mutation's key is new.
     Taken,
-    /// The same, and when the statement was analysed.
+    /// A verdict, and when the statement was analysed.
     Analysed,
-    /// Those of the query with this number.
+    /// The rows of the query with this number.
     Rows(usize),
-    /// The same, behind a verdict, and perhaps behind when the statement was analysed.
+    /// A verdict, when the statement was analysed (if true), and the rows of the query with this
+    /// number.
     Whole(usize, bool),
 }
 
 impl Gives {
-    /// Whether it says that something was done.
+    /// Whether it reports that something was done.
     fn is_counted(self) -> bool {
         !matches!(self, Self::Nothing | Self::Rows(_))
     }
 }
 
-/// What a statement writes, and where.
+/// A statement's values, and the row that it writes.
 pub(super) struct Values<'v> {
     pub(super) entity: &'v Entity,
     pub(super) key: &'v Value,
@@ -80,8 +81,8 @@ pub(super) struct Call<'w> {
     pub(super) text: Text<'w>,
     pub(super) parameters: Vec<Encoded>,
     pub(super) gives: Gives,
-    /// Its last parameter is how many bytes of strings a row may have, which is known when all rows
-    /// are.
+    /// Whether its last parameter is the maximum number of bytes in a row's strings, which is known
+    /// after all rows have been counted.
     pub(super) is_bounded: bool,
 }
 
@@ -101,14 +102,14 @@ impl<'w> Flight<'w> {
         self.calls.push(call);
     }
 
-    /// Something is wanted, and is read by a statement with these columns; gives its number.
+    /// Adds a query whose rows a statement with these columns returns; returns its number.
     pub(super) fn want(&mut self, wanted: Wanted<'w>, statement: &'w Statement) -> usize {
         self.wanted.push((wanted, statement));
         self.wanted.len() - 1
     }
 
-    /// Sends all of it behind these statements. `most_bytes`: for the strings of a row. `checks`:
-    /// how many have begun. False: a statement has not done what it says.
+    /// Sends everything, after these statements. `most_bytes`: the limit for a row's strings.
+    /// `checks`: how many have begun. False: a statement did not have its effect.
     pub(super) async fn send(
         mut self,
         connection: &mut Connection,

@@ -55,8 +55,8 @@ impl Store {
         answer.await.map_err(|_| W::Error::from(StoreError::Gone))?
     }
 
-    /// Runs a mutation by what it tells ahead. A lease is given back where that does not do, and
-    /// nothing was written.
+    /// Runs a mutation whose steps are known in advance. If that is not possible, nothing was
+    /// written, and the lease is returned.
     async fn write_ahead<W: Writing>(
         &self,
         mut lease: Lease,
@@ -94,7 +94,7 @@ impl Store {
                     tokio::time::sleep(pause()).await;
                 }
                 Outcome::Collided => return Ok(Err(StoreError::Overloaded.into())),
-                // Under its key it can be asked for what became of it.
+                // The mutation's key tells what happened to it.
                 Outcome::Failed(StoreError::Unknown(_)) if writing.once().is_some() => {
                     self.check_for(writing, is_checked).await;
                     return Err(None);
@@ -109,15 +109,15 @@ impl Store {
         }
     }
 
-    /// Step by step, versions are compared by what was checked before.
+    /// Running step by step compares versions, which requires a check.
     async fn check_for<W: Writing>(&self, writing: &W, is_checked: bool) {
         if writing.names_version() && !is_checked {
             self.check().await;
         }
     }
 
-    /// A table may have been altered by hand so that its rows are others, and their versions the
-    /// same. A check finds out, and then a version from before is none.
+    /// A table may have been altered by hand in a way that changes rows but not their versions. A
+    /// check detects that, and then earlier versions are invalid.
     async fn check(&self) -> bool {
         let checked = self.catch_up().await;
         if let Err(error) = &checked {
