@@ -34,7 +34,7 @@ use crate::config::AnswerLimits;
 use crate::etag::ResponseHasher;
 use crate::model::{Access, EntityId, Model};
 use crate::question::{Question, View};
-use crate::store::{REMEDY, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::viewer::Viewer;
 
 /// Compiles and runs documents. Cheap to clone.
@@ -347,16 +347,12 @@ fn refused(error: StoreError) -> GraphqlError {
         StoreError::Unwritable(_) => unavailable(
             "the database accepts no writes at the moment; nothing was written; try again later",
         ),
+        // Without its cause: the store told the operator when the schema changed, and every request
+        // that needs it fails.
         StoreError::Unguarded(_) => unavailable(
             "the database has been changed so that this cannot be answered; its operator has to \
              repair it",
-        )
-        .because(NeedsRepair(error)),
+        ),
         _ => GraphqlError::internal(error),
     }
 }
-
-/// An operation needs something that the database lacks.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}; {REMEDY}")]
-struct NeedsRepair(StoreError);

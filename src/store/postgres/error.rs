@@ -32,9 +32,9 @@ impl From<ClientError> for StoreError {
             }
             // A table, a limit of the server's.
             "54000" | "54001" | "54011" | "54023" => Self::TooLarge,
-            "428C9" => Self::Value(server.to_string()),
+            "428C9" => Self::Value(server.without_values()),
             code => match &code[..2.min(code.len())] {
-                "22" => Self::Value(server.to_string()),
+                "22" => Self::Value(server.without_values()),
                 "08" | "53" | "28" | "3D" | "57" => Self::Lost(server.to_string()),
                 _ => Self::Database(server),
             },

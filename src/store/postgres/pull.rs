@@ -373,7 +373,8 @@ fn default_of(written: &str) -> String {
             Some((rest, end)) if rest[end + 1..].starts_with("::") || rest.len() == end + 1 => {
                 &written[..end + 2]
             }
-            _ => written.split("::").next().unwrap_or(written),
+            // A cast of the whole, not of an argument in it.
+            _ => written.split("::").next().filter(|value| is_balanced(value)).unwrap_or(written),
         };
     match plain.to_ascii_lowercase().as_str() {
         "now()" | "current_timestamp" | "clock_timestamp()" | "transaction_timestamp()" => {
@@ -382,6 +383,10 @@ fn default_of(written: &str) -> String {
         "current_date" => "current_date".to_owned(),
         _ => plain.to_owned(),
     }
+}
+
+fn is_balanced(expression: &str) -> bool {
+    expression.matches('(').count() == expression.matches(')').count()
 }
 
 /// `order_status` → `OrderStatus`.

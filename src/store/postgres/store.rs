@@ -8,7 +8,7 @@ use super::ahead::{self, Frame, Seen};
 use super::change_log;
 use super::client::{Execute, Role, Session, is_about_plans};
 use super::error::spoils_pool;
-use super::feed::Feed;
+use super::feed::{Feed, Schema};
 use super::migrate;
 use super::pool::{Lease, Pool};
 use super::prune;
@@ -222,7 +222,14 @@ impl Store {
         for _ in 0..READINGS {
             let mut trace = observed.then(Trace::default);
             let schema = self.0.feed.schema();
-            let (fetched, seen) = self.fetch(&reading, trace.as_mut()).await?;
+            let (fetched, seen) = match self.fetch(&reading, trace.as_mut()).await {
+                Ok(fetched) => fetched,
+                Err(error) => match self.explained(error, &schema).await {
+                    // The statements fit the schema as it is now.
+                    None => continue,
+                    Some(error) => return Err(error.into()),
+                },
+            };
             if let Err(error) = self.0.feed.cover(&seen.snapshot).await {
                 // It is not kept, and nothing that is kept is given out until the log can be read
                 // again.
@@ -282,6 +289,21 @@ impl Store {
                 return read.map_err(StoreError::from);
             }
             is_repeated = true;
+        }
+    }
+
+    /// Why a statement failed that was made for this state of the schema. If the schema no longer
+    /// has what it needs, that is the reason; None if it has changed and has everything.
+    async fn explained(&self, error: StoreError, known: &Schema) -> Option<StoreError> {
+        let StoreError::Database(cause) = &error else { return Some(error) };
+        if self.catch_up().await.is_err() {
+            return Some(error);
+        }
+        let now = self.0.feed.schema();
+        match now.guard.is_whole() {
+            false => Some(StoreError::Unguarded(cause.to_string())),
+            true if now.identity != known.identity => None,
+            true => Some(error),
         }
     }
 

@@ -129,6 +129,24 @@ impl ServerError {
     }
 }
 
+/// What opens and closes a value in a message, in the languages that servers speak.
+const QUOTES: [char; 9] = ['"', '\'', '«', '»', '“', '”', '„', '「', '」'];
+
+impl ServerError {
+    /// The message and the code, without the values that the message quotes.
+    pub fn without_values(&self) -> String {
+        let message = &self.message;
+        let shown = match (message.find(QUOTES), message.rfind(QUOTES)) {
+            (Some(first), Some(last)) => {
+                let rest = message[last..].trim_start_matches(QUOTES);
+                format!("{}…{rest}", &message[..first])
+            }
+            _ => message.clone(),
+        };
+        format!("{shown} ({})", self.code)
+    }
+}
+
 /// The fields of an ErrorResponse or a NoticeResponse.
 pub(super) fn fields(mut body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
@@ -154,6 +172,9 @@ mod tests {
             (Some("shops"), Some("shops_a_key"))
         );
         assert!(!format!("{error} {error:?}").contains("secret"));
+        let range = b"C22003\0Mvalue \"5\" (not \"6\") is out of range for type smallint\0\0";
+        let shown = ServerError::read(range).without_values();
+        assert_eq!(shown, "value … is out of range for type smallint (22003)");
         assert!(ServerError::read(b"SFATAL\0VFATAL\0C57P01\0Mbye\0\0").is_fatal);
         // What breaks off says what there is.
         assert_eq!(ServerError::read(b"C40001\0Mhal").code, "40001");

@@ -109,9 +109,9 @@ impl Follower {
         let before = known.applied.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (now, records) = self.read(Some(&before.snapshot)).await?;
         let mut changes = Changes::default();
-        let mut is_known = before.leads_to(&now.applied, now.floor);
-        is_known &= records.iter().map(Rows::len).sum::<usize>() <= MOST_AT_ONCE;
-        is_known = is_known
+        let mut is_complete = before.leads_to(&now.applied, now.floor);
+        is_complete &= records.iter().map(Rows::len).sum::<usize>() <= MOST_AT_ONCE;
+        let mut is_known = is_complete
             && records
                 .iter()
                 .flat_map(Rows::iter)
@@ -131,9 +131,12 @@ impl Follower {
         let mut applied = known.applied.lock().unwrap_or_else(PoisonError::into_inner);
         *applied = now.applied;
         if !is_known {
-            tracing::warn!(
-                "the change log has a gap, or more new records than are read at once; all cached answers are dropped"
-            );
+            match is_complete {
+                true => tracing::info!("the schema has changed; all cached answers are dropped"),
+                false => tracing::warn!(
+                    "the change log has a gap, or more new records than are read at once; all cached answers are dropped"
+                ),
+            }
             known.subscribers.tell(&FeedEvent::Forgotten);
         } else if !changes.is_empty() {
             let batch = Batch { position: applied.position(), changes, own: false };

@@ -70,7 +70,10 @@ pub(super) async fn look(
     let unguarded = match newer(&applied, history) {
         _ if !is_kept => vec![Some(UNKEPT.to_owned()); model.entities.len()],
         Some(reason) if !applied.starts_with(history) => vec![Some(reason); model.entities.len()],
-        Some(_) => check::unguarded(&catalogue, &facts, model, Exactness::AtLeast),
+        Some(reason) => check::unguarded(&catalogue, &facts, model, Exactness::AtLeast)
+            .into_iter()
+            .map(|lack| lack.map(|lack| format!("{lack}; {reason}")))
+            .collect(),
         None => check::unguarded(&catalogue, &facts, model, Exactness::Exact),
     };
     let tables = tables::states(&catalogue, model).into();

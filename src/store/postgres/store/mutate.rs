@@ -41,6 +41,12 @@ impl Store {
             let result = match result {
                 Ok(result) => result,
                 Err(lease) => {
+                    // What is in the way may be that the schema has changed.
+                    if !writing.names_version()
+                        && let Err(error) = store.catch_up().await
+                    {
+                        tracing::debug!(%error, "a mutation is run before the schema is known");
+                    }
                     let writers = store.clone();
                     let run = move || async move {
                         let _ = reply.send(store.write(lease, &writing).await);
