@@ -132,6 +132,14 @@ struct Cluster {
     is_over: AtomicBool,
 }
 
+/// What goes wrong meanwhile.
+#[derive(Clone, Copy, PartialEq)]
+enum Faults {
+    None,
+    OfNodes,
+    OfServer,
+}
+
 /// What a client may do next.
 #[derive(Clone, Copy)]
 enum Next {
@@ -363,6 +371,35 @@ impl Cluster {
         }
     }
 
+    /// The server stands still as a whole for a while, or ends the session alone by which a node
+    /// asks what has changed.
+    async fn faults_of_the_server(self: Arc<Self>, mut dice: Dice) {
+        let Database::Postgres(server) = &self.database else { unreachable!("there is no server") };
+        while !self.is_over() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if dice.below(8) == 0 {
+                let processes = server.processes();
+                let signal = |signal: &str| {
+                    // Some may have ended meanwhile.
+                    let _ = std::process::Command::new("kill")
+                        .arg(signal)
+                        .args(&processes)
+                        .stderr(Stdio::null())
+                        .status();
+                };
+                signal("-STOP");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                signal("-CONT");
+                self.history.count(|tally| tally.faults += 1);
+                continue;
+            }
+            let checks = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+                AND application_name = 'freshql' AND query LIKE '%FROM _freshql_change%'";
+            let ended = self.database.external(checks).map_or(0, |ended| ended.len() as u64);
+            self.history.count(|tally| tally.faults += ended);
+        }
+    }
+
     /// Kills nodes and starts them anew, stops them for a while, and cuts their connections.
     async fn faults(self: Arc<Self>, mut dice: Dice) {
         while !self.is_over() {
@@ -391,7 +428,7 @@ impl Cluster {
     }
 
     /// Goes on for as long as it is to, then lets every node show every row, and judges.
-    async fn run(self: Arc<Self>, name: &str, with_faults: bool) {
+    async fn run(self: Arc<Self>, name: &str, faults: Faults) {
         let seconds =
             std::env::var("FRESHQL_CLUSTER_SECONDS").map_or(4, |seconds| seconds.parse().unwrap());
         let seed =
@@ -401,8 +438,13 @@ impl Cluster {
             .map(|n| tokio::spawn(self.clone().client(Dice::new(seed + n as u64))))
             .collect();
         tasks.push(tokio::spawn(self.clone().external_writer(Dice::new(seed + 100))));
-        if with_faults {
-            tasks.push(tokio::spawn(self.clone().faults(Dice::new(seed + 200))));
+        match faults {
+            Faults::None => {}
+            Faults::OfNodes => tasks.push(tokio::spawn(self.clone().faults(Dice::new(seed + 200)))),
+            Faults::OfServer => {
+                let faults = self.clone().faults_of_the_server(Dice::new(seed + 200));
+                tasks.push(tokio::spawn(faults));
+            }
         }
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         self.is_over.store(true, Ordering::Relaxed);
@@ -446,7 +488,7 @@ impl Cluster {
             tally.reads > 0 && tally.not_modified > 0 && tally.writes > 0 && tally.external > 0,
             "{tally:?}"
         );
-        assert!(!with_faults || tally.faults > 0);
+        assert!(faults == Faults::None || tally.faults > 0);
     }
 }
 
@@ -484,14 +526,22 @@ fn parse(row: &str) -> (String, Counts) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_on_one_file_show_nothing_old_and_lose_nothing_whatever_befalls_them() {
     let database = Database::Sqlite(tempfile::tempdir().unwrap());
-    Cluster::start(database).await.run("SQLite", true).await;
+    Cluster::start(database).await.run("SQLite", Faults::OfNodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_on_postgresql_show_nothing_old_and_lose_nothing_whatever_befalls_them() {
     let Some(server) = Postgres::start() else { return };
     server.create("cluster");
-    Cluster::start(Database::Postgres(server)).await.run("PostgreSQL", true).await;
+    Cluster::start(Database::Postgres(server)).await.run("PostgreSQL", Faults::OfNodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_on_a_server_that_stands_still_or_ends_their_checks_show_nothing_old() {
+    let Some(server) = Postgres::start() else { return };
+    server.create("cluster");
+    let cluster = Cluster::start(Database::Postgres(server)).await;
+    cluster.run("PostgreSQL that fails", Faults::OfServer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -501,6 +551,6 @@ async fn nodes_behind_a_pooler_show_nothing_old_and_lose_nothing() {
     let Some(pooler) = Pooler::start(&server, "cluster") else { return };
     Cluster::start(Database::Pooled(pooler, server))
         .await
-        .run("PostgreSQL behind PgBouncer", false)
+        .run("PostgreSQL behind PgBouncer", Faults::None)
         .await;
 }

@@ -106,6 +106,17 @@ impl Postgres {
         self.directory.path().join(".s.PGSQL.5432")
     }
 
+    /// The postmaster and all that it has started.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let postmaster = file.lines().next().unwrap().to_owned();
+        let listed =
+            Command::new("ps").args(["-o", "pid=", "--ppid", &postmaster]).output().unwrap();
+        let started = String::from_utf8(listed.stdout).unwrap();
+        let started = started.split_whitespace().map(str::to_owned);
+        std::iter::once(postmaster.clone()).chain(started).collect()
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
