@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use freshql::app::{self, StartError};
-use freshql::config::{Config, Mode, PartialConfig};
+use freshql::config::{Config, Database, Mode, PartialConfig};
 use freshql::document_id::DocumentId;
 use tokio::io::AsyncReadExt;
 
@@ -30,12 +30,18 @@ pub(crate) fn freshql(directory: &Path, arguments: &[&str]) -> Output {
     command
         .env_clear()
         .envs([DEMO_SECRET])
-        .env("FRESHQL_DATABASE", not_made_yet(directory).to_string())
+        .envs(on_server(directory))
         .arg("--dir")
         .arg(directory)
         .args(arguments)
         .output()
         .unwrap()
+}
+
+/// On PostgreSQL a database that nobody has made; else the file beside the model.
+fn on_server(directory: &Path) -> Option<(&'static str, String)> {
+    let database = not_made_yet(directory);
+    matches!(database, Database::Postgres(_)).then(|| ("FRESHQL_DATABASE", database.to_string()))
 }
 
 /// The same, on the database of a server.
@@ -175,7 +181,8 @@ async fn the_printed_schema_is_the_served_one() {
 async fn the_process_says_where_it_listens_and_stops_when_told() {
     for name in ["TERM", "INT"] {
         let project = project();
-        let Program { process: mut server, address, log } = Program::start(project.path()).await;
+        let Program { process: mut server, address, log, database: _database } =
+            Program::start(project.path()).await;
         let answer = reqwest::get(format!("{address}/readyz")).await.unwrap();
         assert_eq!(answer.status(), 200);
         drop(answer);

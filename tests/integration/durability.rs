@@ -35,7 +35,7 @@ struct Server {
 
 impl Server {
     async fn start(project: &TempDir) -> Self {
-        let Program { process, address, mut log } = Program::start(project.path()).await;
+        let Program { process, address, mut log, .. } = Program::start(project.path()).await;
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         Self { process, address, client: reqwest::Client::new() }
     }

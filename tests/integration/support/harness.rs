@@ -302,6 +302,8 @@ pub(crate) struct Program {
     pub(crate) address: String,
     /// What it says after it has told where it listens. To be read: a full pipe would stop it.
     pub(crate) log: Lines<BufReader<ChildStderr>>,
+    /// None: a file in the project.
+    pub(crate) database: Option<TestDatabase>,
 }
 
 impl Program {
@@ -311,9 +313,13 @@ impl Program {
 
     /// The same, with more in its environment.
     pub(crate) async fn start_with(project: &Path, variables: &[(&str, &str)]) -> Self {
+        let is_on_server = driver() == Driver::Postgres
+            && variables.iter().all(|(name, _)| *name != "FRESHQL_DATABASE");
+        let database = is_on_server.then(TestDatabase::new);
         let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
             .env_clear()
             .envs([DEMO_SECRET])
+            .envs(database.as_ref().map(|database| ("FRESHQL_DATABASE", database.url())))
             .envs(variables.iter().copied())
             .env("FRESHQL_DIR", project)
             .env("FRESHQL_LISTEN", "127.0.0.1:0")
@@ -329,7 +335,7 @@ impl Program {
                 break address.to_owned();
             }
         };
-        Self { process, address, log }
+        Self { process, address, log, database }
     }
 }
 
