@@ -54,6 +54,31 @@ const READINGS: &str = "{ readings { totalCount nodes { id v } } }";
 const SELECTS: &str = "{ selects { nodes { id from ab where { from } } } }";
 const ALL: [&str; 6] = [CUSTOMERS, ORDERS, PAID, EMPLOYEES, READINGS, SELECTS];
 
+/// What others write, and which queries that changes. The name of a type's value is in the catalogue,
+/// which is part of every ETag.
+const WRITES: &[(&str, &[&str])] = &[
+    ("UPDATE orders SET total = 7 WHERE id = 2", &[ORDERS]),
+    ("UPDATE orders SET state = 'Gone away' WHERE id = 1", &[ORDERS, PAID]),
+    (
+        "UPDATE \"Customer\" SET \"order\" = 3, tags = '{x}' WHERE \"CustomerId\" = 2",
+        &[CUSTOMERS, ORDERS],
+    ),
+    ("UPDATE \"Customer\" SET tags = '{y}', any_num = 1e30", &[]),
+    ("UPDATE readings_0 SET v = v + 1", &[READINGS]),
+    ("TRUNCATE readings_1", &[READINGS]),
+    (
+        "SET session_replication_role = replica; UPDATE employees SET name = 'Eva' WHERE name = 'Eve'",
+        &[EMPLOYEES],
+    ),
+    (
+        "MERGE INTO \"select\" AS t USING (VALUES (2, 'h')) AS s (i, f) ON t.id = s.i WHEN MATCHED THEN UPDATE SET \"from\" = s.f",
+        &[SELECTS],
+    ),
+    ("COPY \"select\" FROM PROGRAM 'printf \"9\\tf\\t1\\tz\\n\"'", &[SELECTS]),
+    ("INSERT INTO hidden.invoices DEFAULT VALUES; INSERT INTO order_line VALUES (1, 1)", &[]),
+    ("ALTER TYPE state RENAME VALUE 'new' TO 'fresh'", &ALL),
+];
+
 fn freshql(directory: &Path, database: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
     command.env_clear().arg("--dir").arg(directory).args(["--database", database]).args(arguments);
@@ -79,6 +104,47 @@ async fn get(node: &Program, query: &str, etag: Option<&str>) -> (u16, Option<St
 async fn post(node: &Program, query: &str) -> Value {
     let request = reqwest::Client::new().post(format!("{}/graphql", node.address));
     request.json(&json!({ "query": query })).send().await.unwrap().json().await.unwrap()
+}
+
+/// Mutations that the database takes, and some that it refuses.
+async fn write_and_be_refused(node: &Program) {
+    let made = post(node, "mutation { createOrder(input: { customerId: \"2\", total: \"12.50\", state: \"fresh\" }) { net state label } }").await;
+    assert_eq!(
+        made["data"]["createOrder"],
+        json!({"net": "6.2500", "state": "fresh", "label": "ABC"}),
+        "{made}"
+    );
+    for (mutation, code, log) in [
+        (
+            "mutation { createOrder(input: { customerId: \"2\", total: \"-1\", state: \"fresh\" }) { id } }",
+            "CONFLICT",
+            "",
+        ),
+        (
+            "mutation { createOrder(input: { customerId: \"99\", total: \"1\", state: \"fresh\" }) { id } }",
+            "CONFLICT",
+            "",
+        ),
+        (
+            "mutation { createCustomer(input: { fullName: \"C\", mail: \"ADA@X.ORG\" }) { id } }",
+            "CONFLICT",
+            "",
+        ),
+        (
+            "mutation { createCustomer(input: { fullName: \"C\", small: 99999 }) { id } }",
+            "BAD_USER_INPUT",
+            "99999",
+        ),
+        (
+            "mutation { updateOrder(id: \"1\", patch: { state: \"secret\" }) { id } }",
+            "BAD_USER_INPUT",
+            "secret",
+        ),
+    ] {
+        let refused = post(node, mutation).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], code, "{mutation}: {refused}");
+        assert!(log.is_empty() || !refused.to_string().contains(log), "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,30 +199,7 @@ async fn a_database_of_others_is_pulled_served_and_written_and_every_write_to_it
         assert!(status == 200 && body.get("errors").is_none(), "{query}: {body}");
         etags.push(etag.unwrap_or_else(|| panic!("no ETag: {query}")));
     }
-    // The queries that each write changes; a name of a type is in the catalogue, which is part of
-    // every ETag.
-    for (sql, changed) in [
-        ("UPDATE orders SET total = 7 WHERE id = 2", &[ORDERS][..]),
-        ("UPDATE orders SET state = 'Gone away' WHERE id = 1", &[ORDERS, PAID]),
-        (
-            "UPDATE \"Customer\" SET \"order\" = 3, tags = '{x}' WHERE \"CustomerId\" = 2",
-            &[CUSTOMERS, ORDERS],
-        ),
-        ("UPDATE \"Customer\" SET tags = '{y}', any_num = 1e30", &[]),
-        ("UPDATE readings_0 SET v = v + 1", &[READINGS]),
-        ("TRUNCATE readings_1", &[READINGS]),
-        (
-            "SET session_replication_role = replica; UPDATE employees SET name = 'Eva' WHERE name = 'Eve'",
-            &[EMPLOYEES],
-        ),
-        (
-            "MERGE INTO \"select\" AS t USING (VALUES (2, 'h')) AS s (i, f) ON t.id = s.i WHEN MATCHED THEN UPDATE SET \"from\" = s.f",
-            &[SELECTS],
-        ),
-        ("COPY \"select\" FROM PROGRAM 'printf \"9\\tf\\t1\\tz\\n\"'", &[SELECTS]),
-        ("INSERT INTO hidden.invoices DEFAULT VALUES; INSERT INTO order_line VALUES (1, 1)", &[]),
-        ("ALTER TYPE state RENAME VALUE 'new' TO 'fresh'", &ALL),
-    ] {
+    for (sql, changed) in WRITES {
         postgres.run("erp", sql);
         for (query, known) in ALL.iter().zip(&mut etags) {
             let (status, etag, _) = get(&node, query, Some(known)).await;
@@ -167,43 +210,7 @@ async fn a_database_of_others_is_pulled_served_and_written_and_every_write_to_it
     let (_, _, orders) = get(&node, ORDERS, None).await;
     assert_eq!(orders["data"]["orders"]["nodes"][1]["state"], "fresh");
 
-    let made = post(&node, "mutation { createOrder(input: { customerId: \"2\", total: \"12.50\", state: \"fresh\" }) { net state label } }").await;
-    assert_eq!(
-        made["data"]["createOrder"],
-        json!({"net": "6.2500", "state": "fresh", "label": "ABC"}),
-        "{made}"
-    );
-    for (mutation, code, log) in [
-        (
-            "mutation { createOrder(input: { customerId: \"2\", total: \"-1\", state: \"fresh\" }) { id } }",
-            "CONFLICT",
-            "",
-        ),
-        (
-            "mutation { createOrder(input: { customerId: \"99\", total: \"1\", state: \"fresh\" }) { id } }",
-            "CONFLICT",
-            "",
-        ),
-        (
-            "mutation { createCustomer(input: { fullName: \"C\", mail: \"ADA@X.ORG\" }) { id } }",
-            "CONFLICT",
-            "",
-        ),
-        (
-            "mutation { createCustomer(input: { fullName: \"C\", small: 99999 }) { id } }",
-            "BAD_USER_INPUT",
-            "99999",
-        ),
-        (
-            "mutation { updateOrder(id: \"1\", patch: { state: \"secret\" }) { id } }",
-            "BAD_USER_INPUT",
-            "secret",
-        ),
-    ] {
-        let refused = post(&node, mutation).await;
-        assert_eq!(refused["errors"][0]["extensions"]["code"], code, "{mutation}: {refused}");
-        assert!(log.is_empty() || !refused.to_string().contains(log), "{refused}");
-    }
+    write_and_be_refused(&node).await;
     let Program { mut process, mut log, .. } = node;
     process.kill().await.unwrap();
     while let Ok(Some(line)) = log.next_line().await {
