@@ -154,7 +154,7 @@ impl PostgresUrl {
                 let known = SslMode::ALL.iter().find(|(name, _)| *name == value);
                 self.ssl_mode = known.map(|(_, mode)| *mode).ok_or_else(|| {
                     InvalidValue::new(
-                        "the URL's sslmode is none that is known",
+                        "the URL's sslmode is unknown",
                         "use `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
                     )
                 })?;
@@ -177,7 +177,7 @@ impl PostgresUrl {
                 "none" => self.pooled = false,
                 _ => {
                     return Err(InvalidValue::new(
-                        "the URL's pooler is none that is known",
+                        "the URL's pooler is unknown",
                         "use `transaction` for PgBouncer in transaction mode, or leave it out",
                     ));
                 }

@@ -128,7 +128,7 @@ async fn a_backup_replaces_nothing_unless_it_is_told_to() {
     // Another program's log next to it would be applied to the backup.
     fs::write(beside(&file, "-wal"), "log").unwrap();
     let refused = run(directory, &["backup", to, "--force"]).unwrap_err();
-    assert!(refused.contains("there is a write-ahead log beside"), "{refused}");
+    assert!(refused.contains("there is a write-ahead log next to"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -235,7 +235,7 @@ async fn logins_and_tls_are_as_the_url_wants_them() {
     );
     has(attempt(ada, "localhost", "sslmode=verify-ca").await, "no TLS with localhost");
     has(attempt("ada:p%40ss", "127.0.0.1", "").await, "28P01");
-    has(attempt("ada", "127.0.0.1", "").await, "wants a password");
+    has(attempt("ada", "127.0.0.1", "").await, "requires a password");
 
     // Passwords that anybody on the network could use are only sent over private connections.
     assert!(attempt("bob:secret", "127.0.0.1", "sslmode=require").await.is_ok());

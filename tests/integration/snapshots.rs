@@ -240,7 +240,7 @@ async fn mistakes_in_files_of_cases_are_told_with_their_places() {
     let told: Vec<String> = mistakes.iter().map(|m| m.message.clone()).collect();
     assert!(told[0].contains("there are two cases `a b`"), "{told:?}");
     assert!(told[1].contains("unknown field `variable`"), "{told:?}");
-    assert!(told[2].contains("no query file that these cases are of"), "{told:?}");
+    assert!(told[2].contains("no query file for these cases"), "{told:?}");
     write("author.cases.json", r#"{"a": {"operation": "Author"}, "b c": {}, "b_c": {}}"#);
     write("books.cases.json", "{}");
     std::fs::remove_file(directory.join("queries/gone.cases.json")).unwrap();

@@ -91,7 +91,7 @@ pub(super) fn read(
     subjects.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
     for stray in files_of_cases(directory).context("cannot read the queries")? {
         if !subjects.iter().any(|subject| subject.cases_file == stray) {
-            let message = "there is no query file that these cases are of";
+            let message = "there is no query file for these cases";
             let help =
                 "a file of cases has the query file's name: Books.cases.json for Books.graphql";
             mistakes.push(

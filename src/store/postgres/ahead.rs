@@ -213,7 +213,7 @@ pub(super) fn statement<'w>(model: &Model, wanted: &Wanted<'w>) -> &'w Statement
 
 fn snapshot_in(mut cells: Cells<'_>) -> Result<Snapshot, ClientError> {
     let snapshot = cells.next_cell()?.and_then(Snapshot::read);
-    snapshot.ok_or_else(|| ClientError::protocol("a snapshot is none"))
+    snapshot.ok_or_else(|| ClientError::protocol("an invalid snapshot"))
 }
 
 fn newest(mut cells: Cells<'_>) -> Result<Version, ClientError> {

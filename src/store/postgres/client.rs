@@ -528,5 +528,5 @@ fn notice(body: &[u8]) {
 }
 
 fn unexpected(tag: u8) -> ClientError {
-    ClientError::protocol(format!("message {:?} where it does not belong", char::from(tag)))
+    ClientError::protocol(format!("unexpected message {:?}", char::from(tag)))
 }

@@ -23,8 +23,8 @@ use crate::store::statement::Statement;
 const ANALYSED: &str = "'now'::timestamptz";
 
 /// For the server's log, if a row cannot be shown.
-const UNSOUND: &str = "'freshql: a row cannot be shown as a mutation would leave it; the mutation is undone and \
-                       looked into ' || pg_backend_pid()";
+const UNSOUND: &str = "'freshql: a row cannot be shown as a mutation would leave it; the mutation is rolled back \
+                       and run step by step instead, by ' || pg_backend_pid()";
 
 /// What a statement does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,7 +92,8 @@ impl Numbers {
     fn verdict(&self, holds: &str) -> String {
         format!(
             "CASE WHEN {holds} THEN 1 WHEN ${}::boolean AND pg_current_xact_id_if_assigned() IS NULL THEN 0 \
-             ELSE ('freshql: a row is not as a mutation expects it; the mutation is undone and looked into ' || \
+             ELSE ('freshql: a row is not as a mutation expects it; the mutation is rolled back \
+             and run step by step instead, by ' || \
              pg_backend_pid())::int END",
             self.may_be_nothing
         )

@@ -29,7 +29,7 @@ pub(crate) enum BackupError {
     #[error("{} is the database itself", .0.display())]
     Same(PathBuf),
     /// A log that belongs to another file would be applied to the copy.
-    #[error("there is a write-ahead log beside {}: a program uses that database, or has not closed it", .0.display())]
+    #[error("there is a write-ahead log next to {}: a program uses that database, or has not closed it", .0.display())]
     Log(PathBuf),
     /// Two backups to one file at once.
     #[error("another backup is being written to {} at this moment", .0.display())]

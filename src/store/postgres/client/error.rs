@@ -36,7 +36,7 @@ pub enum ClientError {
     #[error("{0} took too long")]
     Late(&'static str),
     /// The server sent something that is not in the protocol.
-    #[error("the server does not speak as expected: {0}")]
+    #[error("the server does not follow the protocol: {0}")]
     Protocol(String),
     /// Something cannot be sent.
     #[error("cannot be sent: {0}")]

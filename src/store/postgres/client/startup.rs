@@ -171,14 +171,14 @@ fn authenticate(
     let (code, rest) =
         body.split_first_chunk().ok_or_else(|| ClientError::protocol("an empty message"))?;
     let secret = || {
-        let message = "the database wants a password: write it into its URL, or set PGPASSWORD";
+        let message = "the database requires a password: write it into its URL, or set PGPASSWORD";
         password.map(str::as_bytes).ok_or_else(|| ClientError::Login(message.to_owned()))
     };
     let is_private = wire.stream.is_private();
     let exposed = |how: &str| match is_private {
         true => Ok(()),
         false => Err(ClientError::Login(format!(
-            "the database wants the password {how}, which anybody on the way could read: use TLS (sslmode=require), or let \
+            "the database requires the password {how}, which anybody on the way could read: use TLS (sslmode=require), or let \
              the server ask for scram-sha-256"
         ))),
     };
@@ -201,7 +201,7 @@ fn authenticate(
         10 => {
             if !rest.split(|byte| *byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
                 return Err(ClientError::Login(
-                    "the database wants a login that is not supported".to_owned(),
+                    "the database requires a login method that is not supported".to_owned(),
                 ));
             }
             let exchange = scram.insert(ScramSha256::new(secret()?, ChannelBinding::unsupported()));
@@ -222,7 +222,7 @@ fn authenticate(
             exchange.finish(rest).map_err(failed)?;
         }
         _ => {
-            let message = "the database wants a login that is not supported; scram-sha-256, md5 and password are";
+            let message = "the database requires a login method that is not supported; scram-sha-256, md5 and password are";
             return Err(ClientError::Login(message.to_owned()));
         }
     }
