@@ -309,3 +309,20 @@ async fn a_server_that_may_not_write_down_what_was_altered_gives_no_etags() {
     store.close().await;
     cluster.outsider.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_a_check_in_front_has_the_etag_of_the_schema_that_it_was_read_in() {
+    let cluster = Cluster::start().await;
+    let (engine, question) = (&cluster.nodes[0].engine, &cluster.questions[0]);
+    for _ in 0..3 {
+        let before = question.ask(engine).await;
+        // The row is another one, and its version is the same.
+        cluster.outsider.execute(
+            "ALTER TABLE goods ALTER COLUMN note TYPE text COLLATE \"C\" USING note || '!'",
+        );
+        let after = question.ask(engine).await;
+        assert_ne!(data(&before), data(&after));
+        assert!(before.etag.is_some() && after.etag.is_some());
+        assert_ne!(before.etag, after.etag);
+    }
+}
