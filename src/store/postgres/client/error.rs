@@ -172,7 +172,7 @@ mod tests {
             (Some("shops"), Some("shops_a_key"))
         );
         assert!(!format!("{error} {error:?}").contains("secret"));
-        let range = b"C22003\0Mvalue \"5\" (not \"6\") is out of range for type smallint\0\0";
+        let range = b"C22003\0Mvalue \"5\" or \"6\" is out of range for type smallint\0\0";
         let shown = ServerError::read(range).without_values();
         assert_eq!(shown, "value … is out of range for type smallint (22003)");
         assert!(ServerError::read(b"SFATAL\0VFATAL\0C57P01\0Mbye\0\0").is_fatal);
