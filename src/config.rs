@@ -13,6 +13,7 @@ mod retention;
 mod settings;
 mod source;
 mod value;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,10 +24,8 @@ pub use number::{Bytes, Within};
 pub use postgres::{PostgresHost, PostgresUrl, SslMode};
 pub use retention::{IdempotencyRetention, Retention};
 pub use settings::{PartialConfig, Place, SETTINGS, Setting, TimeLimit};
-pub use value::{
-    ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Origin,
-    Secret,
-};
+pub use value::{ByteSize, Consistency, Ids, InvalidValue, Listen, LogFormat, Mode, Secret};
+pub use web::{CorsOrigins, Hosts, Origin};
 
 /// The configuration file in the project directory; it contains a [`PartialConfig`].
 pub const FILE_NAME: &str = "freshql.toml";

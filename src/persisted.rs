@@ -9,11 +9,13 @@ pub(crate) mod files;
 pub mod fragments;
 pub mod manifest;
 mod outdated;
+pub(crate) mod registered;
 pub(crate) mod registry;
 pub mod stored;
 mod typename;
 
 pub use apq::LearnedDocuments;
 pub use documents::Documents;
-pub use registry::{Registered, Registry, Retired, Sha256Hash};
+pub use registered::{Registered, Retired, Sha256Hash};
+pub use registry::Registry;
 pub use typename::with_typename;

@@ -13,7 +13,7 @@ use super::table::table;
 use crate::config::{Config, Retention};
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, OperationKind};
-use crate::persisted::registry::rfc3339;
+use crate::persisted::registered::rfc3339;
 use crate::persisted::{Registry, files, stored};
 use crate::store::admin;
 

@@ -15,9 +15,8 @@ use super::file::reader::Reader;
 use super::number::{Bytes, Within};
 use super::retention::{IdempotencyRetention, Retention};
 use super::source::FromSource;
-use super::value::{
-    ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Secret,
-};
+use super::value::{ByteSize, Consistency, Ids, InvalidValue, Listen, LogFormat, Mode, Secret};
+use super::web::{CorsOrigins, Hosts};
 
 /// Where a setting may be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

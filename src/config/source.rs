@@ -13,9 +13,8 @@ use super::file::auth;
 use super::file::reader::Reader;
 use super::number::{Bytes, Within};
 use super::retention::{IdempotencyRetention, Retention};
-use super::value::{
-    ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Secret,
-};
+use super::value::{ByteSize, Consistency, Ids, InvalidValue, Listen, LogFormat, Mode, Secret};
+use super::web::{CorsOrigins, Hosts};
 
 /// The type of a setting.
 pub(super) trait FromSource: Sized {

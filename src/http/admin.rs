@@ -16,7 +16,8 @@ use super::state::AppState;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::OperationKind;
 use crate::persisted::documents::{RegisterError, RemoveError};
-use crate::persisted::registry::{RemovalRefused, rfc3339};
+use crate::persisted::registered::rfc3339;
+use crate::persisted::registry::RemovalRefused;
 use crate::persisted::{Registered, Retired, Sha256Hash};
 use crate::store::StoreError;
 

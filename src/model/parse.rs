@@ -8,7 +8,7 @@
 //! `@unique(fields:)` or `@index(fields:)` on a field puts the field itself first; definitions of
 //! the model's own directives in the file are ignored.
 
-pub(crate) mod columns;
+mod columns;
 mod definitions;
 mod directives;
 mod entities;
@@ -18,6 +18,7 @@ mod names;
 mod relations;
 mod report;
 mod rules;
+pub(crate) mod sql_names;
 mod syntax;
 
 use super::{Diagnostic, Model};

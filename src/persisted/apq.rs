@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::registry::Sha256Hash;
+use super::registered::Sha256Hash;
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Document, GraphqlError};
 

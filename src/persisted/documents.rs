@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::registry::{Registered, Registry, RemovalRefused, Sha256Hash, is_hash_of};
+use super::registered::{Registered, Sha256Hash};
+use super::registry::{Registry, RemovalRefused, is_hash_of};
 use super::stored::{checked_id, of_database, retired, seconds};
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Document, Engine, GraphqlError};

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::registry::{Registered, Registry, Retired};
+use super::registered::{Registered, Retired};
+use super::registry::Registry;
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Document, GraphqlError};
 use crate::store::{DocumentSource, NewDocument, Store, StoreError, StoredDocument};

@@ -45,7 +45,7 @@ const FLOORS: &[(&str, u8)] = &[
 ];
 
 /// Files with more lines than this need a reason.
-const LONG: usize = 470;
+const LONG: usize = 400;
 
 /// Files that are longer, and why. Tests do not count.
 const LONG_FOR_A_REASON: &[(&str, &str)] = &[
@@ -54,13 +54,15 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
         "the commands about migrations, which look at files, database and model in one way",
     ),
     ("cache.rs", "the life of a stored answer, from its look-up to its validity, in one reading"),
-    (
-        "config/value.rs",
-        "every value of the configuration, each with its own short reading and what it says of a wrong one",
-    ),
+    ("etag.rs", "what both kinds of tags consist of, and how they are written and read"),
+    ("graphql/bind.rs", "one walk over a plan that gives all of its arguments their values"),
     (
         "graphql/compile.rs",
         "an operation is walked once, and on the way all is gathered: statements, cache hints, what is done to whose rows",
+    ),
+    (
+        "graphql/condition.rs",
+        "a `where` argument, from its fields to its operators, with the limits of both",
     ),
     (
         "graphql/document.rs",
@@ -71,14 +73,36 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
         "graphql/read.rs",
         "levels are read, written and counted in one pass, whose parts share its state",
     ),
+    ("model/parse/definitions.rs", "what a schema may define, and why everything else is refused"),
+    (
+        "model/parse/directives.rs",
+        "the table of all directives, and how a use is checked against it",
+    ),
     (
         "store/postgres/client.rs",
         "one conversation with a server: what is sent, what comes back, and in which state that leaves it",
     ),
     (
+        "store/postgres/migrate/check.rs",
+        "everything that a database may lack or have otherwise, each with its remedy",
+    ),
+    (
+        "store/postgres/steps.rs",
+        "the statements of one flight: what each sends, and what its result shows",
+    ),
+    (
         "store/postgres/transaction.rs",
         "what a mutation may do, and for each what shows that it was done",
     ),
+    (
+        "store/schema/difference/changes.rs",
+        "the difference between a database and a model, in one list of changes",
+    ),
+    (
+        "store/schema/migrations.rs",
+        "migrations as files and as a history: names, order, and how both are compared",
+    ),
+    ("store/sqlite/difference.rs", "how SQLite changes a table in place, and how it rebuilds one"),
     (
         "store/sqlite/migrate/check.rs",
         "everything that a database may lack or have otherwise, each with its remedy",

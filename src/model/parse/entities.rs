@@ -7,6 +7,7 @@ use super::directives::{Directives, Use};
 use super::lookups::{Lookups, with_relations};
 use super::relations::link_lists;
 use super::report::{Report, Span};
+use super::sql_names::check_sql_name;
 use crate::model::naming::{lower_camel, pluralize, snake_case};
 use crate::model::{CacheHint, Column, ColumnId, Entity, Field, FieldKind};
 
@@ -156,13 +157,13 @@ fn names(report: &mut Report<'_>, definition: &EntityDefinition<'_>) -> (String,
     };
     let table = match (entity.and_then(|entity| entity.string("table")), given_plural) {
         (Some((given, span)), _) => {
-            columns::check_sql_name(report, given, span, "table");
+            check_sql_name(report, given, span, "table");
             return (plural, given.to_owned());
         }
         (None, Some((given, _))) => snake_case(given),
         (None, None) => pluralize(&snake_case(definition.name)),
     };
-    columns::check_sql_name(report, &table, definition.span.clone(), "table");
+    check_sql_name(report, &table, definition.span.clone(), "table");
     (plural, table)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::parse::columns::MAX_SQL_NAME;
+use crate::model::parse::sql_names::MAX_SQL_NAME;
 
 /// The name of a table, column, index or trigger. Displayed as SQL requires: bare if it is a plain
 /// lower-case identifier (people read and edit migrations), otherwise in double quotes.

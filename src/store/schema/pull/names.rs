@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::model::naming::{lower_camel, pluralize, singularize, upper_first};
-use crate::model::parse::columns::{MAX_SQL_NAME, has_odd_characters};
+use crate::model::parse::sql_names::{MAX_SQL_NAME, has_odd_characters};
 use crate::model::scalar::BUILT_IN;
 
 /// Types that every API has, besides scalars and filters.
