@@ -60,22 +60,23 @@ class Tables:
         return self.in_turn("bulk", run)
 
     def writers(self):
-        """Updates a second, by the number of writers, each of rows that nobody else writes."""
-        database = self.databases["with"]
+        """Updates a second, by database and number of writers, each of rows that nobody else writes."""
         share = len(self.data.ids) // WRITERS
         rows = ", ".join(f"({number}, '{merchant}'::uuid)" for number, merchant in enumerate(self.data.ids))
-        self.server.psql(database, "CREATE TABLE bench_row (n int PRIMARY KEY, id uuid NOT NULL);\n"
-                         f"INSERT INTO bench_row VALUES {rows}; ANALYZE bench_row")
+        for database in self.databases.values():
+            self.server.psql(database, "CREATE TABLE bench_row (n int PRIMARY KEY, id uuid NOT NULL);\n"
+                             f"INSERT INTO bench_row VALUES {rows}; ANALYZE bench_row")
         script = self.place / "writers.sql"
         script.write_text(
             f"\\set row random(0, {share - 1}) + :client_id * {share}\n\\set n random(1, 1000000000000)\n"
             "UPDATE merchants SET name = :row || ' ' || :n WHERE id = (SELECT id FROM bench_row WHERE n = :row);\n")
-        rates = {1: [], WRITERS: []}
+        rates = {name: {1: [], WRITERS: []} for name in self.databases}
         for number in range(self.given.runs):
-            for writers in rates:
-                done = pgbench(self.server, database, writers, self.given.seconds, script)
-                rates[writers].append(done / self.given.seconds)
-                print(f"{'writers':10} {number + 1} {writers:<22} {rates[writers][-1]:8.0f}/s", flush=True)
+            for name, database in self.databases.items():
+                for writers, found in rates[name].items():
+                    done = pgbench(self.server, database, writers, self.given.seconds, script)
+                    found.append(done / self.given.seconds)
+                    print(f"{'writers':10} {number + 1} {name:8} {writers:<13} {found[-1]:8.0f}/s", flush=True)
         return rates
 
 
@@ -96,8 +97,8 @@ def table(costs, rates):
         without, with_triggers = (median(rows[name]) * 1e6 for name in ("without", "with"))
         ratio = median(one / other for one, other in zip(rows["with"], rows["without"]))
         lines.append(f"| {what} | {without:.1f} | {with_triggers:.1f} | {ratio:.2f} |")
-    lines += ["", "| writers | updates/s | to one |", "| ---: | ---: | ---: |"]
-    for writers, found in rates.items():
-        ratio = median(one / other for one, other in zip(found, rates[1]))
-        lines.append(f"| {writers} | {report.number(median(found))} | {ratio:.2f} |")
+    lines += ["", f"| triggers | one writer, updates/s | {WRITERS} writers | ratio |", "| --- | ---: | ---: | ---: |"]
+    for name, found in rates.items():
+        ratio = median(several / one for several, one in zip(found[WRITERS], found[1]))
+        lines.append(f"| {name} | {report.number(median(found[1]))} | {report.number(median(found[WRITERS]))} | {ratio:.2f} |")
     return "\n".join(lines) + "\n"
