@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_lives_as_long_as_its_shortest_field() {
+    fn an_answer_has_the_max_age_of_its_shortest_lived_field() {
         assert_eq!(fold(&[(NONE, Some(age(240))), (age(30), None)]), policy(30, 30, 0));
         assert_eq!(fold(&[(NONE, Some(age(30))), (age(240), None)]), policy(30, 30, 0));
         let (mut calculator, root) = Calculator::new();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fields_hint_goes_before_its_types() {
+    fn a_fields_hint_overrides_its_types() {
         assert_eq!(fold(&[(age(90), Some(age(30)))]), policy(90, 90, 0));
         let shared = CacheHint { shared_max_age: Some(300), ..NONE };
         assert_eq!(fold(&[(shared, Some(age(30)))]), policy(30, 300, 0));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn each_lifetime_is_minimised_by_itself() {
+    fn each_directive_is_minimised_independently() {
         let outer = CacheHint {
             max_age: Some(0),
             shared_max_age: Some(60),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_say_what_the_policy_says() {
+    fn headers_express_the_policy() {
         let headers = |p: Policy| (p.cache_control(), p.cdn_cache_control().unwrap());
         let texts = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(

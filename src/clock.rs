@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_counts_as_changed() {
+    fn evicted_dependencies_count_as_changed() {
         let clock = Clock::new(100);
         let computed_at = clock.revision();
         clock.forget();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_clock_raises_its_floor_and_keeps_the_younger_half() {
+    fn a_full_clock_raises_its_floor_and_keeps_the_newer_half() {
         let clock = Clock::new(100);
         let old = clock.revision();
         for number in 0..100 {

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn none_match_finds_our_tag_however_it_comes_back() {
+    fn if_none_match_finds_our_etag_in_every_form() {
         let table: &[(&str, &[&str])] = &[
             ("as it was sent", &["\"E\""]),
             ("brotli", &["\"E.br\""]),
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn none_match_proceeds_when_the_tag_is_another_or_the_field_invalid() {
+    fn if_none_match_proceeds_if_the_etag_differs_or_the_header_is_invalid() {
         let table: &[(&str, &[&str])] = &[
             ("absent", &[]),
             ("empty", &[""]),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn match_compares_strongly() {
+    fn if_match_compares_strongly() {
         for text in
             [&["\"E\""][..], &["\"E.br\""], &["\"x\", \"E.gz\""], &["\"x\"", "\"E\""], &["*"], &[]]
         {
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn match_is_decided_before_none_match() {
+    fn if_match_is_evaluated_before_if_none_match() {
         let (ours, other) = (lines(&["\"E\""]), lines(&["\"x\""]));
         let outcome = |a: &[Vec<u8>], b: &[Vec<u8>]| {
             evaluate(

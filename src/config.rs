@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_gives_the_defaults() {
+    fn without_settings_the_defaults_hold() {
         let config = Config::resolve(PartialConfig::default(), None);
         assert_eq!(config, Config::resolve(PartialConfig::default(), file("# nothing\n")));
         assert_eq!(config.dir, Path::new("."));
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "every setting, three times")]
-    fn the_file_goes_before_the_defaults_and_overrides_before_the_file() {
+    fn overrides_precede_the_file_and_the_file_precedes_the_defaults() {
         let text = r#"
             database = "sqlite:data/shop.db"
             listen = "0.0.0.0:80"

@@ -159,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_displayed_is_read_again() {
+    fn a_displayed_id_parses_back() {
         for text in [HEX, &format!("sha256:{HEX}"), "MerchantPage"] {
             assert_eq!(DocumentRef::parse(text).unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn json_holds_the_digits() {
+    fn json_contains_the_hex_digits() {
         let id = DocumentId::parse(HEX).unwrap();
         let json = serde_json::to_string(&id).unwrap();
         assert_eq!(json, format!("\"{HEX}\""));

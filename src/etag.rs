@@ -510,13 +510,13 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_without_panic(text in ".{0,24}|[A-Za-z0-9_-]{16}") {
+        fn no_string_makes_parsing_panic(text in ".{0,24}|[A-Za-z0-9_-]{16}") {
             prop_assert!(EntityEtagKey::new(&EPOCH, "Product").read(&text, &Value::Int(1)).is_err());
         }
     }
 
     #[test]
-    fn what_names_the_question_is_in_the_etag() {
+    fn every_part_of_a_question_enters_the_etag() {
         let id = DocumentId::of("{a}");
         let questions = [
             at(&EPOCH, &[1; 32], id, None, "{}"),
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn the_etags_of_a_release_stay_as_they_are() {
+    fn etags_are_stable_between_releases() {
         // A failure here means that every validator that clients hold becomes invalid. Was
         // RENDERING or a format meant to change?
         let mut hasher = hasher(&[Call::Row(1, Value::Text("b5".into()), 42), Call::Missing(2)]);

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_has_no_more_than_it_needs() {
+    fn the_canonical_url_is_minimal() {
         let document = DocumentId::of("query A($a: Int) { a(a: $a) }");
         let question =
             |variables| Question { document, operation: Some("A"), variables, view: View::Public };

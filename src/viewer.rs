@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_a_list_or_words() {
+    fn roles_are_a_list_or_space_separated() {
         let listed =
             claims(json!({"realm_access": {"roles": ["editor", 5, "a b"]}}), "/realm_access/roles");
         assert!(listed.has_role("editor") && listed.has_role("a b") && !listed.has_role("5"));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_token_is_printed() {
+    fn debug_output_hides_tokens() {
         let viewer = Viewer::of(claims(json!({"sub": "ada"}), Claims::ROLES));
         assert_eq!(format!("{viewer:?}"), "Authenticated");
     }

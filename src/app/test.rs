@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_etag_that_does_not_tell_what_the_answer_depends_on_is_found() {
+    async fn an_etag_that_misses_a_dependency_is_found() {
         let directory = tempfile::tempdir().unwrap();
         let (bench, subjects) = bench(directory.path()).await;
         let page = &subjects.iter().find(|subject| subject.name == "author").unwrap().registered;

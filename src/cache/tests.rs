@@ -10,7 +10,7 @@ use crate::store::schema::layout::{Layout, test_models};
 use crate::store::sqlite::ddl::create_statements;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_trace_is_left_of_executions() {
+async fn a_finished_execution_leaves_nothing_in_the_cache() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("freshql.db");
     let connection = crate::store::sqlite::open(&path).unwrap();

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_reported_in_one_go_and_in_order() {
+    fn all_errors_are_reported_at_once_and_in_order() {
         let text = r#"
 mdoe = "open"
 migrate = "yes"
@@ -157,7 +157,7 @@ readers = 2
     }
 
     #[test]
-    fn what_belongs_elsewhere_is_refused_with_the_place() {
+    fn misplaced_keys_are_refused_with_their_right_location() {
         assert_eq!(
             mistakes("admin_token = \"x\"\ndir = \".\"\nlimits = 3"),
             [
@@ -171,7 +171,7 @@ readers = 2
     }
 
     #[test]
-    fn syntax_mistakes_have_their_place() {
+    fn syntax_errors_have_a_location() {
         let found = mistakes("mode = \"open\nmigrate = tru\nmode = \"apq\"\n");
         assert!(found.len() >= 2, "{found:?}");
         assert!(found.iter().all(|mistake| !mistake.contains("unknown setting")), "{found:?}");

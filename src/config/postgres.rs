@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn unknown_parameters_are_refused() {
         for (url, reason) in [
             ("postgres://host/db?sslmode=sure", "sslmode"),
             ("postgres://host/db?sslcert=a.pem", "`sslcert`"),

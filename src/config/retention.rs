@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_for_retries_are_kept_for_some_time() {
+    fn the_idempotency_retention_is_not_zero() {
         assert_eq!("1s".parse(), Ok(IdempotencyRetention(Duration::from_secs(1))));
         for (text, message) in [
             ("0", "take effect again"),

@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_three() {
+    fn there_are_three_modes() {
         for mode in Mode::ALL {
             assert_eq!(mode.to_string().parse(), Ok(mode));
         }

@@ -129,7 +129,7 @@ mod tests {
     use crate::question::{Question, View};
 
     #[test]
-    fn what_went_into_the_hash_is_read_back() {
+    fn hashed_ingredients_are_read_back() {
         let rows = [
             Value::Null,
             Value::Int(-7),

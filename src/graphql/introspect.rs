@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_operation_of_a_document_asks_its_own() {
+    async fn each_operation_of_a_document_is_introspected_separately() {
         let api = build_schema(&marketplace()).unwrap();
         let text = "query A { tags { totalCount } } query B { __schema { queryType { name } } }";
         let document = validate(&api, text).await.unwrap();

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_page_loads_is_there_and_never_changes() {
+    async fn assets_of_the_page_exist_and_are_immutable() {
         let assets = assets().await;
         assert!(
             assets.iter().any(|url| url.ends_with(".js"))
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_in_the_build_is_not_found() {
+    async fn files_outside_the_build_are_not_found() {
         for path in [
             "/graphiql/assets/none.js",
             "/graphiql/assets/..%2findex.html",

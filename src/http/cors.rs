@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_public_only_where_documents_are_read() {
+    fn an_endpoint_is_public_only_where_documents_are_read() {
         let place = |method: Method, path| Place::of(&method, path);
         assert_eq!(place(Method::GET, "/q/abc"), Place::Public);
         assert_eq!(place(Method::HEAD, "/q/abc/Name"), Place::Public);

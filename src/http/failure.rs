@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_told_why_in_a_challenge() {
+    fn a_refused_token_gets_a_challenge_with_the_reason() {
         let response = Failure::from(Refusal::Expired).into_response(MediaType::Json);
         assert_eq!(
             (response.status().as_u16(), &response.headers()[CACHE_CONTROL]),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_several_errors_decides() {
+    fn the_first_of_several_errors_decides_the_status() {
         let errors =
             vec![GraphqlError::new(Code::NotFound, "a"), GraphqlError::new(Code::Conflict, "b")];
         assert!(matches!(Failure::from(errors), Failure::Graphql(StatusCode::NOT_FOUND, _)));

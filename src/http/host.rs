@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_connection_was_granted_holds_for_that_name_only() {
+    fn a_connections_verified_host_holds_for_that_name_only() {
         let (names, accepted) = (names(None, "127.0.0.1"), OnceLock::new());
         let refused = |host: &str, path: &str| {
             let request = Request::builder().uri(path).header(HOST, host).body(()).unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_one_host_is_a_bad_request() {
+    fn an_ambiguous_host_is_a_bad_request() {
         let names = names(None, "0.0.0.0");
         for hosts in [
             &[][..],

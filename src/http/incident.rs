@@ -64,7 +64,7 @@ mod tests {
     struct NoTable;
 
     #[test]
-    fn what_went_wrong_within_stays_within() {
+    fn internal_causes_are_not_shown_to_clients() {
         let mut errors = [GraphqlError::internal(NoTable), GraphqlError::internal(NoTable)];
         // Even before they are reported.
         assert!(!serde_json::to_string(&errors).unwrap().contains("products"));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_is_not_our_fault_has_no_incident() {
+    fn a_client_error_has_no_incident_id() {
         let error = GraphqlError::new(Code::DatabaseUnavailable, "try again").because(NoTable);
         let mut errors = [error];
         Incident::report_causes(&mut errors, None);

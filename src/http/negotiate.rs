@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn who_names_the_graphql_media_type_gets_it() {
+    fn the_graphql_media_type_is_used_if_accepted() {
         let graphql = Some(MediaType::GraphqlResponse);
         assert_eq!(accept(&["application/graphql-response+json"]), graphql);
         assert_eq!(accept(&["application/json, application/graphql-response+json"]), graphql);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_and_silence_get_plain_json() {
+    fn wildcards_and_a_missing_accept_get_plain_json() {
         let json = Some(MediaType::Json);
         assert_eq!(accept(&[]), json);
         assert_eq!(accept(&[""]), json);
@@ -222,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_reads_neither_is_told_so() {
+    fn a_client_that_accepts_neither_gets_406() {
         assert_eq!(accept(&["text/html"]), None);
         assert_eq!(accept(&["application/json;q=0"]), None);
         assert_eq!(accept(&["image/*;x=\"application/json,application/json\""]), None);
     }
 
     #[test]
-    fn the_best_coding_by_weight_then_by_cost() {
+    fn the_coding_is_chosen_by_weight_then_by_cost() {
         assert_eq!(encode(&["gzip, deflate, br, zstd"]), Coding::Zstd);
         assert_eq!(encode(&["gzip, deflate, br"]), Coding::Brotli);
         assert_eq!(encode(&["gzip", "br"]), Coding::Brotli);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_is_refused_only_in_so_many_words() {
+    fn identity_is_refused_only_if_explicitly_excluded() {
         let takes = |text| takes_identity(&headers(ACCEPT_ENCODING, &[text]));
         for text in [
             "",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_for_those_who_ask_for_it_or_for_nothing() {
+    fn identity_is_the_default_coding() {
         assert_eq!(encode(&[]), Coding::Identity);
         assert_eq!(encode(&["deflate"]), Coding::Identity);
         assert_eq!(encode(&["gzip;q=0"]), Coding::Identity);

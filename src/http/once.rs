@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn one_request_with_a_key_is_under_way_at_a_time() {
+    fn only_one_request_with_a_key_runs_at_a_time() {
         let under_way = UnderWay::default();
         let turn = under_way.begin("a").ok().unwrap();
         assert!(under_way.begin("a").is_err());

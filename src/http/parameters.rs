@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_nothing_are_no_variables() {
+    fn null_and_empty_variables_are_no_variables() {
         for text in ["variables=", "variables=null", ""] {
             assert!(
                 Parameters::from_query(Some(text))

@@ -401,7 +401,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codings_are_deterministic_and_can_be_undone() {
+    fn codings_are_deterministic_and_decode_to_the_body() {
         use std::io::Read;
         let body: Vec<u8> = (0..5000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
         assert_eq!(gzip(&body), gzip(&body));

@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_provider_may_say_within_bounds_how_long_its_keys_are_fresh() {
+    fn the_providers_cache_control_is_respected_within_bounds() {
         for (line, seconds) in [
             (None, 600),
             (Some("public, max-age=1800"), 1800),

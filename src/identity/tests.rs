@@ -78,7 +78,7 @@ fn refused(why: Refusal) -> Result<(), NotVerified> {
 }
 
 #[tokio::test]
-async fn a_token_with_all_that_is_required_says_who_asks() {
+async fn a_complete_token_identifies_the_viewer() {
     let (authenticator, _) = with_clock(&[with_secret(SECRET)]);
     let token = token(&json!({"realm_access": {"roles": ["editor", 5]}}));
     let viewer = authenticator.verify(&token, Carrier::Authorization).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_token_holds_until_its_expiry_and_the_leeway_are_over() {
 }
 
 #[tokio::test]
-async fn a_token_does_not_hold_before_its_time() {
+async fn a_token_is_not_valid_before_nbf() {
     let (authenticator, clock) = with_clock(&[with_secret(SECRET)]);
     let early = token(&json!({"nbf": now() + 31}));
     assert_eq!(verdict(&authenticator, &early).await, refused(NotYet));
@@ -169,7 +169,7 @@ async fn an_issuer_of_ours_is_required() {
 }
 
 #[tokio::test]
-async fn what_is_no_signed_token_is_refused() {
+async fn unsigned_and_malformed_tokens_are_refused() {
     let good = token(&json!({}));
     let (head, rest) = good.split_once('.').unwrap();
     let (body, signature) = rest.split_once('.').unwrap();
@@ -192,7 +192,7 @@ async fn what_is_no_signed_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_long_token_is_not_looked_at() {
+async fn an_overlong_token_is_refused_unread() {
     let long = |bytes: usize| token(&json!({"x": "y".repeat(bytes)}));
     assert_eq!(with_the_secret(&long(5000)).await, Ok(()));
     assert_eq!(with_the_secret(&long(6200)).await, refused(TooLong));
@@ -265,7 +265,7 @@ async fn the_key_decides_the_algorithm_and_never_the_header() {
 }
 
 #[tokio::test]
-async fn every_kind_of_key_signs_and_odd_ones_are_passed_over() {
+async fn every_supported_key_type_verifies_and_others_are_skipped() {
     let keys = [Key::rsa("rsa"), Key::ec("ec"), Key::ed("ed")];
     let provider = OpenId::start(&[]).await;
     let mut published: Vec<Value> = keys.iter().map(Key::public).collect();
@@ -324,7 +324,7 @@ async fn a_token_that_names_no_key_is_refused_where_there_are_several() {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_at_first_need_and_once_for_all_who_need_them() {
+async fn keys_are_fetched_lazily_and_once_for_concurrent_requests() {
     let key = Key::ec("1");
     let provider = OpenId::start(&[&key]).await;
     let (authenticator, _) = with_clock(&[issuer(&provider.issuer, KeySource::Discovery)]);
@@ -337,7 +337,7 @@ async fn keys_are_fetched_at_first_need_and_once_for_all_who_need_them() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_looked_for_once_by_all_who_bring_it() {
+async fn an_unknown_key_is_fetched_once_for_concurrent_requests() {
     let (old, new, forged) = (Key::ec("old"), Key::ec("new"), Key::ec("forged"));
     let provider = OpenId::start(&[&old]).await;
     let (authenticator, clock) = with_clock(&[issuer(&provider.issuer, KeySource::Discovery)]);
@@ -414,7 +414,7 @@ async fn a_provider_that_is_down_at_first_is_asked_again_soon() {
 }
 
 #[tokio::test]
-async fn what_was_fetched_serves_for_a_day_while_the_provider_is_down() {
+async fn fetched_keys_serve_for_a_day_while_the_provider_is_down() {
     let (key, new) = (Key::ec("1"), Key::ec("2"));
     let provider = OpenId::start(&[&key]).await;
     let (authenticator, clock) = with_clock(&[issuer(&provider.issuer, KeySource::Discovery)]);
@@ -438,7 +438,7 @@ async fn what_was_fetched_serves_for_a_day_while_the_provider_is_down() {
 }
 
 #[tokio::test]
-async fn what_is_no_set_of_keys_changes_nothing() {
+async fn a_malformed_key_set_changes_nothing() {
     let key = Key::ec("1");
     let provider = OpenId::start(&[&key]).await;
     let (authenticator, clock) = with_clock(&[issuer(&provider.issuer, KeySource::Discovery)]);
@@ -467,7 +467,7 @@ async fn what_is_no_set_of_keys_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_configuration_of_another_issuer_is_not_believed() {
+async fn the_configuration_of_another_issuer_is_refused() {
     let key = Key::ec("1");
     let provider = OpenId::start(&[&key]).await;
     provider.claim_to_be("https://login.example.com/");
@@ -519,7 +519,7 @@ async fn a_cookie_counts_for_the_issuer_that_names_it() {
 }
 
 #[tokio::test]
-async fn ten_thousand_tokens_are_remembered_and_no_more() {
+async fn at_most_ten_thousand_tokens_are_remembered() {
     let (authenticator, _) = with_clock(&[with_secret(SECRET)]);
     let tokens: Vec<_> = (0..10_500).map(|n| token(&json!({ "n": n }))).collect();
     for token in &tokens {
@@ -533,7 +533,7 @@ async fn ten_thousand_tokens_are_remembered_and_no_more() {
 }
 
 #[test]
-fn a_secret_is_there_and_long_enough() {
+fn a_missing_or_short_secret_is_refused() {
     let failure =
         |issuer: Issuer| Authenticator::new(&[issuer]).err().map(|error| error.to_string());
     assert_eq!(failure(with_secret(SECRET)), None);
@@ -552,7 +552,7 @@ fn a_secret_is_there_and_long_enough() {
 }
 
 #[tokio::test]
-async fn what_is_minted_is_accepted() {
+async fn minted_tokens_are_accepted() {
     let issuer = with_secret(SECRET);
     let claims = json!({"sub": "ada", "realm_access": {"roles": "editor author"}})
         .as_object()

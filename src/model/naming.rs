@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn articles_are_those_that_are_said() {
+    fn articles_follow_pronunciation() {
         for said in [
             "a Merchant",
             "an Issue",

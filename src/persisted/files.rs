@@ -373,7 +373,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_to_nothing_is_named_with_what_to_do() {
+    fn a_dangling_link_is_reported_with_a_remedy() {
         let directory = tempfile::tempdir().unwrap();
         let link = |name: &str| {
             std::os::unix::fs::symlink("../not/there", directory.path().join(name)).unwrap()
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn line_ends_of_windows_are_worth_a_second_look() {
+    async fn crlf_line_endings_are_noted() {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in
             [("lf.graphql", "{\n  __typename\n}\n"), ("crlf.graphql", "{\r\n  __typename\r\n}\r\n")]
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_where_the_error_says() {
+    fn an_error_points_to_its_location() {
         let text = "query A {\n  prodct(id: 1) { id }\n}\n";
         let error = GraphqlError::new(Code::GraphqlValidationFailed, "no such field").at(2, 3);
         let mistake = diagnostic("queries/a.graphql", text, &error);

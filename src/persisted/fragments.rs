@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn two_fragments_with_one_name_are_a_mistake_where_they_differ() {
+    fn two_different_fragments_of_one_name_are_an_error() {
         let same = [
             ("a", "{ x { ...F } }"),
             ("b", "fragment F on T { b }"),

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_manifest_is_refused() {
+    fn malformed_manifests_are_refused() {
         for (json, why) in [
             ("[]", "a manifest, which is an object"),
             (r#"{"a":1}"#, "`a` has no text"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_manifests_are_read_back() {
         let operation = |name: &str| Operation {
             id: format!("{name}1"),
             name: name.to_owned(),

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_while_it_is_read_is_read_again() {
+    fn changes_reported_during_a_reading_are_read_again() {
         let outdated = Outdated::default();
         assert!(!outdated.is_any());
         outdated.mark(&ids(&["a"]));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn very_many_are_all() {
+    fn too_many_changes_count_as_all() {
         let outdated = Outdated::default();
         for number in 0..=MOST {
             outdated.mark(&[number.to_string()]);

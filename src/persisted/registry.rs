@@ -350,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_read_as_it_is_written() {
+    fn a_hash_parses_as_it_is_printed() {
         let hash = Sha256Hash::of("{__typename}");
         assert_eq!(
             hash.to_string(),

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_stands_last_in_every_selection_but_the_operations_own() {
+    fn typename_is_added_last_to_every_selection_but_the_root() {
         let text = "query A($w: W = {a: {b: 1}}) {
   x(where: {a: {b: 1}}) @include(if: true) {
     id

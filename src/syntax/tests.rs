@@ -32,7 +32,7 @@ fn value(literal: &str) -> Value {
 }
 
 #[test]
-fn strings_have_the_values_that_the_specification_gives_them() {
+fn strings_have_the_values_of_the_specification() {
     let cases = [
         (r#""""#, ""),
         (r#""\uD83D\uDE00 \u{1F600} \u{41}""#, "😀 😀 A"),
@@ -52,7 +52,7 @@ fn strings_have_the_values_that_the_specification_gives_them() {
 }
 
 #[test]
-fn numbers_and_words_are_what_they_look_like() {
+fn numbers_and_names_are_tokenized() {
     assert_eq!(value("-0"), Value::Number(0.into()));
     assert_eq!(value("18446744073709551615"), Value::Number(u64::MAX.into()));
     assert_eq!(value("1.5e3").to_string(), "1500.0");
@@ -70,7 +70,7 @@ fn numbers_and_words_are_what_they_look_like() {
 }
 
 #[test]
-fn what_the_grammar_has_is_taken() {
+fn the_whole_grammar_is_accepted() {
     let taken = [
         "query($a: ID ! = 1 @d, $b: [ ID! ] ! @d(x: [1]), $c: [[Int]]) { a }",
         "\"what it asks\" query Q(\"the id\" $id: ID!, \"\"\"more\"\"\" $n: Int = 1) { a } \"part\" fragment F on T { a }",
@@ -88,7 +88,7 @@ fn what_the_grammar_has_is_taken() {
 }
 
 #[test]
-fn what_the_grammar_has_not_is_refused_in_words() {
+fn input_outside_the_grammar_is_refused_with_a_clear_message() {
     let refused = [
         (
             "",
@@ -193,7 +193,7 @@ fn descriptions_and_members_given_twice_are_kept() {
 proptest! {
     /// Whatever the text: no panic, and the position of a mistake is valid.
     #[test]
-    fn no_text_takes_the_parser_down(text in r#"([{}()\[\]:$!@=|&"\\#.,\n\r 0-9a-fé😀-]|query|fragment|on|""""|\\u|type|extend|\.\.\.){0,60}"#) {
+    fn no_string_makes_the_parser_panic_or_overflow(text in r#"([{}()\[\]:$!@=|&"\\#.,\n\r 0-9a-fé😀-]|query|fragment|on|""""|\\u|type|extend|\.\.\.){0,60}"#) {
         for purpose in [Purpose::Operations, Purpose::Types] {
             if let Err(error) = parse(&text, purpose) {
                 prop_assert!(text.get(error.span.clone()).is_some(), "{error:?}");

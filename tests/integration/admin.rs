@@ -44,7 +44,7 @@ async fn a_registered_document_survives_a_restart_until_it_is_removed() {
 }
 
 #[tokio::test]
-async fn what_does_not_hash_to_the_id_or_is_invalid_is_not_registered() {
+async fn a_document_is_registered_only_if_it_is_valid_and_hashes_to_its_id() {
     let app = TestApp::start(Mode::Trusted).await;
     admin(&app, Method::PUT, &url(DOCUMENT), b"query Other { __typename }")
         .await
@@ -59,7 +59,7 @@ async fn what_does_not_hash_to_the_id_or_is_invalid_is_not_registered() {
 }
 
 #[tokio::test]
-async fn documents_are_listed_with_where_they_come_from() {
+async fn documents_are_listed_with_their_origin() {
     let app = TestApp::start(Mode::Trusted).await;
     admin(&app, Method::PUT, &url(DOCUMENT), DOCUMENT.as_bytes()).await;
     let list = admin(&app, Method::GET, "/q", b"").await;
@@ -84,7 +84,7 @@ async fn documents_are_listed_with_where_they_come_from() {
 }
 
 #[tokio::test]
-async fn what_is_in_a_file_is_not_removed_by_the_api() {
+async fn the_api_does_not_remove_a_document_that_a_file_holds() {
     let app = TestApp::start(Mode::Trusted).await;
     let refused = admin(&app, Method::DELETE, &url(MERCHANT), b"").await;
     refused.assert_problem(409);
@@ -92,7 +92,7 @@ async fn what_is_in_a_file_is_not_removed_by_the_api() {
 }
 
 #[tokio::test]
-async fn only_the_operator_may() {
+async fn the_admin_api_needs_the_admin_token() {
     let app = TestApp::start(Mode::Open).await;
     let path = url(DOCUMENT);
     for (method, path) in
@@ -114,7 +114,7 @@ async fn only_the_operator_may() {
 }
 
 #[tokio::test]
-async fn a_document_that_the_model_has_overtaken_is_kept_and_says_so() {
+async fn a_document_that_no_longer_fits_the_model_is_kept_and_reported() {
     const OVERTAKEN: &str = "{ gone { id } }";
     let app = TestApp::start(Mode::Trusted).await;
     let id = DocumentId::of(OVERTAKEN).to_string();

@@ -186,7 +186,7 @@ fn adopted() -> Shop {
 }
 
 #[test]
-fn the_model_of_an_existing_database_says_what_is_there() {
+fn a_pulled_model_describes_the_existing_database() {
     let shop = Shop::new();
     let said = succeed(shop.path(), &["model", "pull"]);
     assert!(said.contains("10 tables are entities\n"), "{said}");
@@ -202,7 +202,7 @@ fn the_model_of_an_existing_database_says_what_is_there() {
 }
 
 #[test]
-fn adoption_loses_no_row_and_leaves_the_tables_to_their_authors() {
+fn adoption_loses_no_row_and_leaves_the_tables_unchanged() {
     for managed in [false, true] {
         adoption_loses_no_row(managed);
     }
@@ -343,7 +343,7 @@ async fn adopted_rows_are_written_and_conditional_gets_hold() {
 }
 
 #[tokio::test]
-async fn a_rule_that_stands_against_another_is_told_of_the_table_that_has_it() {
+async fn a_violated_constraint_is_reported_with_its_table() {
     let shop = Shop { directory: tempfile::tempdir().unwrap() };
     let tables = "CREATE TABLE owners (id INTEGER PRIMARY KEY, name TEXT);
         CREATE TABLE pets (id INTEGER PRIMARY KEY, owner INT NOT NULL REFERENCES owners ON DELETE SET NULL);
@@ -368,7 +368,7 @@ async fn a_rule_that_stands_against_another_is_told_of_the_table_that_has_it() {
 }
 
 #[test]
-fn rows_that_are_displaced_by_keys_which_no_model_knows_are_in_the_change_log() {
+fn rows_displaced_by_unique_keys_outside_the_model_are_in_the_change_log() {
     let shop = Shop::new();
     let keys = "CREATE UNIQUE INDEX artist_names ON Artist (lower(Name) || '(' /* so */ DESC, ArtistId % 1);
         CREATE UNIQUE INDEX newcomers ON customers (support_rep_id) WHERE status = 'new'; -- one for each";
@@ -439,7 +439,7 @@ fn a_database_with_a_full_text_index_is_adopted() {
 }
 
 #[test]
-fn pull_overwrites_no_model_and_writes_nothing_where_anything_is_wrong() {
+fn pull_overwrites_no_model_and_writes_nothing_after_an_error() {
     let shop = Shop::new();
     let file = shop.path().join("schema.graphql");
     std::fs::write(&file, "# mine\n").unwrap();

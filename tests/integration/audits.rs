@@ -137,8 +137,8 @@ const EXPLAINED: [(&str, &str); 6] = [
 ];
 
 #[tokio::test]
-async fn redbot_finds_nothing_bad_in_any_kind_of_answer() {
-    if !there("redbot_finds_nothing_bad_in_any_kind_of_answer", &[python_packages()]) {
+async fn redbot_finds_no_fault_in_any_kind_of_response() {
+    if !there("redbot_finds_no_fault_in_any_kind_of_response", &[python_packages()]) {
         return;
     }
     let app = TestApp::start_with(Mode::Open, |config| {
@@ -254,9 +254,9 @@ fn judge(request: &Asked, told: &Told) -> String {
 }
 
 #[tokio::test]
-async fn an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served() {
+async fn an_http2_client_that_exceeds_the_limits_is_disconnected_and_others_are_served() {
     if !there(
-        "an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served",
+        "an_http2_client_that_exceeds_the_limits_is_disconnected_and_others_are_served",
         &[python_packages()],
     ) {
         return;
@@ -272,8 +272,8 @@ async fn an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served(
 /// Requests generated from `docs/openapi.yaml`, valid and invalid: no answer is a server error, or
 /// missing from the file.
 #[tokio::test]
-async fn schemathesis_finds_the_description_of_the_api_true() {
-    if !there("schemathesis_finds_the_description_of_the_api_true", &[python_packages()]) {
+async fn schemathesis_confirms_the_openapi_description() {
+    if !there("schemathesis_confirms_the_openapi_description", &[python_packages()]) {
         return;
     }
     let app = TestApp::start(Mode::Open).await;

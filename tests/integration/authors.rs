@@ -93,7 +93,7 @@ fn trace(shop: &Shop) -> Vec<Vec<Sql>> {
 }
 
 #[test]
-fn the_trigger_of_every_textbook_works_and_its_row_is_answered_as_it_is_then() {
+fn textbook_triggers_work_and_the_answer_shows_the_row_after_them() {
     for touch in [TOUCH.to_owned(), TOUCH.replace("UPDATE ON", "UPDATE OF title, rank ON")] {
         let shop = shop(&touch);
         let watched = shop.run(QUESTIONS[0], &json!({})).unwrap();
@@ -115,8 +115,7 @@ fn the_trigger_of_every_textbook_works_and_its_row_is_answered_as_it_is_then() {
 }
 
 #[test]
-fn a_write_that_a_trigger_ignores_undoes_or_hides_is_a_conflict_that_names_it_and_leaves_no_trace()
-{
+fn a_write_that_a_trigger_ignores_or_undoes_is_a_conflict_and_changes_nothing() {
     let create = (CREATE, json!({"title": "n"}));
     let update = (UPDATE, json!({"id": "1", "patch": {"title": "n"}}));
     let delete = (DELETE, json!({"id": "1"}));
@@ -193,7 +192,7 @@ fn a_write_that_a_trigger_ignores_undoes_or_hides_is_a_conflict_that_names_it_an
 }
 
 #[test]
-fn each_way_of_a_constraint_to_give_up_is_a_conflict_and_keeps_the_rest_of_the_mutation_out() {
+fn every_conflict_clause_of_a_constraint_is_a_conflict_and_rolls_the_mutation_back() {
     for way in ["ABORT", "FAIL", "ROLLBACK", "IGNORE", "REPLACE"] {
         let shop = Shop::on_sqlite(
             "type Tag @entity { id: ID! @id @default(fn: AUTOINCREMENT)  name: String! @unique  n: Int }",
@@ -244,7 +243,7 @@ fn each_way_of_a_constraint_to_give_up_is_a_conflict_and_keeps_the_rest_of_the_m
 }
 
 #[test]
-fn foreign_keys_that_no_relation_says_are_told_from_rows_that_still_point_here() {
+fn a_foreign_key_without_a_relation_is_told_apart_from_referring_rows() {
     for deferred in ["", " DEFERRABLE INITIALLY DEFERRED"] {
         let shop = Shop::on_sqlite(
             "type Land @entity { id: ID! @id  code: String @unique }
@@ -331,7 +330,7 @@ fn a_mutation_that_changes_nothing_uses_up_no_token_and_one_that_changes_the_row
 }
 
 #[test]
-fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
+fn unreadable_values_affect_only_the_answers_that_may_contain_them() {
     let shop = Shop::on_sqlite(
         "type Thing @entity { id: ID! @id  name: String @unique @column(type: \"VARCHAR\")  n: BigInt @index @column(type: \"NUMERIC\") }",
         |statement| statement,
@@ -381,7 +380,7 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
 }
 
 #[test]
-fn a_change_that_a_trigger_keeps_from_those_of_ours_is_under_no_etag() {
+fn a_change_that_a_trigger_hides_from_ours_is_in_no_answer_with_an_etag() {
     // The statement fails, but its changes stay, and the triggers after this one have not fired.
     let half = "CREATE TRIGGER half AFTER DELETE ON posts BEGIN SELECT RAISE(FAIL, 'no') WHERE OLD.title = 'a'; END;";
     let shop = shop(half);
@@ -539,7 +538,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_authors_write_into_triggers_an_answer_is_what_is_there_or_nothing_has_happened(
+    fn whatever_triggers_do_an_answer_is_the_stored_row_or_nothing_was_written(
         authors in authors(),
         mutations in mutations(),
         outside in prop::collection::vec(outside(), 6),

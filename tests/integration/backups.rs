@@ -49,7 +49,7 @@ fn names(directory: &Path, beginning: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_is_whole_and_of_one_moment() {
+async fn a_backup_under_load_is_complete_and_consistent() {
     let app = Arc::new(TestApp::start(Mode::Trusted).await);
     let directory = app.directory.path().to_owned();
     let file = directory.join("backup.db");
@@ -108,7 +108,7 @@ async fn a_backup_under_load_is_whole_and_of_one_moment() {
 }
 
 #[tokio::test]
-async fn a_backup_replaces_nothing_unless_it_is_told_to() {
+async fn a_backup_overwrites_a_file_only_if_asked() {
     let app = TestApp::start(Mode::Trusted).await;
     let directory = app.directory.path();
     let file = directory.join("backup.db");
@@ -132,7 +132,7 @@ async fn a_backup_replaces_nothing_unless_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_restored_is_what_was_and_no_tag_comes_back_for_other_content() {
+async fn a_restored_database_reuses_no_etag_for_other_content() {
     let app = TestApp::start(Mode::Trusted).await;
     let (directory, database) = (app.directory.path().to_owned(), app.database());
     let file = directory.join("backup.db");
@@ -193,7 +193,7 @@ async fn what_is_restored_is_what_was_and_no_tag_comes_back_for_other_content() 
 }
 
 #[tokio::test]
-async fn nothing_but_an_intact_backup_of_this_project_is_restored() {
+async fn only_an_intact_backup_of_this_project_is_restored() {
     let project = project();
     let (directory, database) = (project.path(), project.path().join("freshql.db"));
     run(directory, &["migrate", "up"]).unwrap();
@@ -258,7 +258,7 @@ async fn nothing_but_an_intact_backup_of_this_project_is_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restore_leaves_nothing_of_a_damaged_database_and_its_log() {
+async fn a_restore_replaces_a_damaged_database_and_its_wal() {
     let project = project();
     let (directory, database) = (project.path(), project.path().join("freshql.db"));
     let file = directory.join("backup.db");
@@ -313,7 +313,7 @@ async fn a_restore_leaves_nothing_of_a_damaged_database_and_its_log() {
 }
 
 #[tokio::test]
-async fn a_backup_that_lacks_migrations_is_restored_and_says_what_is_next() {
+async fn restoring_a_backup_that_lacks_migrations_says_which_command_is_next() {
     let project = project();
     let directory = project.path();
     run(directory, &["migrate", "up"]).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 #[test]
-fn each_test_that_runs_on_one_database_is_there_and_says_why() {
+fn each_test_listed_for_one_database_exists_and_has_a_reason() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
     let list = std::fs::read_to_string(folder.join("one_database.txt")).unwrap();
     let names: Vec<&str> = list.lines().map(|line| line.split(' ').next().unwrap()).collect();

@@ -130,7 +130,7 @@ async fn replay(steps: &[Step], tallies: &mut [Tally; 2]) -> Result<(), TestCase
 }
 
 #[test]
-fn the_cache_gives_byte_for_byte_what_an_execution_gives() {
+fn cached_answers_equal_executed_ones_byte_for_byte() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut tallies = [Tally::default(); 2];
     let cell = std::cell::RefCell::new(&mut tallies);
@@ -185,7 +185,7 @@ const WRITES: [(&str, &str); 13] = [
 ];
 
 #[tokio::test]
-async fn after_a_write_exactly_the_answers_that_depend_on_it_are_executed_again() {
+async fn a_write_invalidates_exactly_the_answers_that_depend_on_it() {
     let library = Library::new();
     let node = Node::new(&library).await;
     let outsider = library.outsider(OUT_OF_THE_BOX);
@@ -226,7 +226,7 @@ async fn spellings_of_the_same_variables_share_one_answer() {
 }
 
 #[tokio::test]
-async fn answers_with_errors_in_fields_are_never_kept() {
+async fn answers_with_field_errors_are_never_cached() {
     let library = Library::new();
     let node = Node::new(&library).await;
     let question =
@@ -253,7 +253,7 @@ async fn answers_with_errors_in_fields_are_never_kept() {
 }
 
 #[tokio::test]
-async fn a_cache_of_no_size_executes_everything() {
+async fn a_cache_of_size_zero_executes_every_request() {
     let library = Library::new();
     let node = Node::with(&library, 0, Consistency::Strict, DEFAULT_CAPACITY).await;
     let question = Question::new(&node.engine, WATCHED[0].1, &json!({})).await;
@@ -264,7 +264,7 @@ async fn a_cache_of_no_size_executes_everything() {
 }
 
 #[tokio::test]
-async fn a_clock_that_forgets_executes_again_and_is_never_wrong() {
+async fn a_clock_that_evicts_positions_causes_executions_and_no_stale_answer() {
     let library = Library::new();
     let node = Node::with(&library, ROOMY, Consistency::Strict, SHORT_MEMORY).await;
     let outsider = library.outsider(OUT_OF_THE_BOX);

@@ -29,7 +29,7 @@ fn without_date(headers: &HeaderMap) -> HeaderMap {
 }
 
 #[tokio::test]
-async fn a_removed_document_is_gone_at_once_though_its_url_was_hot() {
+async fn a_removed_document_is_404_at_once_even_at_a_cached_url() {
     let app = TestApp::start(Mode::Trusted).await;
     let path = url(DOCUMENT);
     for _ in 0..3 {
@@ -51,7 +51,7 @@ async fn a_removed_document_is_gone_at_once_though_its_url_was_hot() {
 /// A document that a client sends is the same as the registered one, but only the latter has a URL
 /// below `/q`.
 #[tokio::test]
-async fn an_answer_names_its_canonical_url_exactly_while_there_is_one() {
+async fn an_answer_names_its_canonical_url_if_there_is_one() {
     let app = TestApp::start(Mode::Open).await;
     let ad_hoc = format!("/graphql?query={}", encode(DOCUMENT));
     let brought = app.get(&ad_hoc).await;
@@ -69,7 +69,7 @@ async fn an_answer_names_its_canonical_url_exactly_while_there_is_one() {
 }
 
 #[tokio::test]
-async fn spellings_of_a_url_have_one_answer_and_one_canonical_url() {
+async fn equivalent_urls_have_one_answer_and_one_canonical_url() {
     let app = TestApp::start(Mode::Trusted).await;
     let paths: Vec<String> = [
         "",
@@ -110,7 +110,7 @@ fn decoded(answer: &Answer) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_stored_answer_has_each_coding_and_each_condition_right() {
+async fn a_cached_answer_honours_every_coding_and_condition() {
     let app = TestApp::start(Mode::Trusted).await;
     let path = url_with(MERCHANTS, &json!({"first": 50}));
     for round in 0..2 {
@@ -159,7 +159,7 @@ async fn a_stored_answer_has_each_coding_and_each_condition_right() {
 }
 
 #[tokio::test]
-async fn what_a_url_is_asked_with_is_looked_at_though_it_is_hot() {
+async fn request_headers_are_checked_even_at_a_cached_url() {
     let app = TestApp::start(Mode::Trusted).await;
     let (id, _) = app.create_merchant("Hot").await;
     let path = url_with(MERCHANT, &json!({"id": id}));

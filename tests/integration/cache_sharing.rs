@@ -119,7 +119,7 @@ async fn requests_for_one_answer_share_one_execution() {
 }
 
 #[tokio::test]
-async fn who_gives_up_leaves_its_turn_to_the_next() {
+async fn when_the_executing_request_is_cancelled_a_waiting_one_executes() {
     let stage = Stage::new().await;
     let leader = stage.ask();
     stage.begun(1).await;
@@ -136,7 +136,7 @@ async fn who_gives_up_leaves_its_turn_to_the_next() {
 }
 
 #[tokio::test]
-async fn an_execution_that_began_before_a_write_does_not_do_for_those_who_ask_after_it() {
+async fn an_execution_begun_before_a_write_does_not_answer_requests_made_after_it() {
     let stage = Stage::new().await;
     let leader = stage.ask();
     stage.begun(1).await;
@@ -153,7 +153,7 @@ async fn an_execution_that_began_before_a_write_does_not_do_for_those_who_ask_af
 }
 
 #[tokio::test]
-async fn an_answer_that_was_overtaken_while_it_was_computed_is_not_given_again() {
+async fn an_answer_overtaken_while_it_was_computed_is_not_cached() {
     let stage = Stage::new().await;
     stage.gate.add_permits(3);
     assert_eq!(stage.ask_and(Stage::write).await.unwrap(), (1, Source::Miss));
@@ -163,7 +163,7 @@ async fn an_answer_that_was_overtaken_while_it_was_computed_is_not_given_again()
 }
 
 #[tokio::test]
-async fn those_who_wait_share_an_execution_though_a_write_overtakes_it() {
+async fn waiting_requests_share_an_execution_even_if_a_write_overtakes_it() {
     let stage = Stage::new().await;
     let leader = stage.ask_and(Stage::write);
     stage.begun(1).await;
@@ -179,7 +179,7 @@ async fn those_who_wait_share_an_execution_though_a_write_overtakes_it() {
 }
 
 #[tokio::test]
-async fn errors_are_never_kept() {
+async fn errors_are_never_cached() {
     let stage = Stage::new().await;
     for number in 1..4 {
         let failed =

@@ -61,7 +61,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn within_its_bound_a_node_may_not_see_others_but_never_runs_backwards() {
+async fn within_its_bound_a_node_may_lag_but_never_goes_backwards() {
     let scene = Scene::new(AN_HOUR).await;
     scene.assert_shows("mid", Source::Hit).await;
     scene.retitle("by another program");
@@ -79,7 +79,7 @@ async fn within_its_bound_a_node_may_not_see_others_but_never_runs_backwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn own_writes_show_at_once_whatever_the_bound() {
+async fn own_writes_are_visible_at_once_whatever_the_bound() {
     for consistency in [AN_HOUR, Consistency::Strict] {
         let scene = Scene::new(consistency).await;
         for number in 0..150 {
@@ -91,7 +91,7 @@ async fn own_writes_show_at_once_whatever_the_bound() {
 }
 
 #[tokio::test]
-async fn others_show_when_the_bound_has_passed() {
+async fn writes_of_others_are_visible_after_the_bound() {
     let bound = Duration::from_millis(20);
     let scene = Scene::new(Consistency::Bounded(bound)).await;
     for number in 0..10 {
@@ -103,7 +103,7 @@ async fn others_show_when_the_bound_has_passed() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_read_turns_the_cache_off_until_it_can() {
+async fn while_the_change_log_cannot_be_read_the_cache_is_off() {
     // On PostgreSQL, triggers do not follow the renamed table: without it, nobody can write.
     if driver() != Driver::Sqlite {
         return;
@@ -128,8 +128,8 @@ async fn a_log_that_cannot_be_read_turns_the_cache_off_until_it_can() {
 }
 
 #[tokio::test]
-async fn another_log_in_the_place_of_the_known_one_is_noticed_however_far_it_has_grown() {
-    // For PostgreSQL: `postgres_feed::a_node_forgets_what_it_cannot_know`.
+async fn a_replaced_change_log_is_detected_whatever_its_length() {
+    // For PostgreSQL: `postgres_feed::a_node_forgets_everything_when_it_cannot_know_what_changed`.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -149,7 +149,7 @@ async fn another_log_in_the_place_of_the_known_one_is_noticed_however_far_it_has
 }
 
 #[tokio::test]
-async fn a_table_that_was_made_anew_is_noticed_though_that_logs_nothing() {
+async fn a_recreated_table_is_detected_although_that_logs_nothing() {
     // For PostgreSQL: `postgres_ddl`.
     if driver() != Driver::Sqlite {
         return;
@@ -170,7 +170,7 @@ async fn a_table_that_was_made_anew_is_noticed_though_that_logs_nothing() {
 }
 
 #[tokio::test]
-async fn checkpoints_and_vacuum_by_another_program_hide_nothing() {
+async fn checkpoints_and_vacuum_by_another_program_hide_no_change() {
     // Specific to SQLite's file.
     if driver() != Driver::Sqlite {
         return;
@@ -198,7 +198,7 @@ async fn checkpoints_and_vacuum_by_another_program_hide_nothing() {
 }
 
 #[tokio::test]
-async fn recovery_after_another_program_died_in_a_commit_hides_nothing() {
+async fn recovery_after_a_crash_of_another_program_hides_no_change() {
     // Specific to SQLite's file; for PostgreSQL:
     // `postgres_feed::after_a_restart_nodes_forget_and_after_a_crash_a_new_life_begins`.
     if driver() != Driver::Sqlite {
@@ -242,7 +242,7 @@ async fn a_database_behind_a_symbolic_link_is_followed() {
 }
 
 #[tokio::test]
-async fn a_node_that_slept_while_the_log_was_pruned_drops_everything_and_the_others_nothing() {
+async fn a_node_that_slept_through_pruning_drops_its_whole_cache_and_others_drop_nothing() {
     let scene = Scene::new(Consistency::Strict).await;
     let sleeper = Node::new(&scene.database).await;
     let shelf = Question::new(&sleeper.engine, "{ shelf(id: \"s1\") { label } }", &json!({})).await;
@@ -271,9 +271,9 @@ async fn a_node_that_slept_while_the_log_was_pruned_drops_everything_and_the_oth
 }
 
 #[tokio::test]
-async fn a_server_prunes_its_log_and_ends() {
+async fn a_server_prunes_its_log_and_shuts_down() {
     // On PostgreSQL, other tests' transactions may delay it:
-    // `postgres_feed::pruning_keeps_what_somebody_may_not_have_read`.
+    // `postgres_feed::pruning_keeps_what_a_node_may_not_have_read`.
     if driver() != Driver::Sqlite {
         return;
     }

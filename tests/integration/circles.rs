@@ -16,7 +16,7 @@ type Module = Vec<String>;
 type Graph = BTreeMap<Module, BTreeSet<Module>>;
 
 #[test]
-fn files_of_a_room_import_each_other_in_no_circle() {
+fn files_of_a_module_do_not_import_each_other_in_a_circle() {
     let graph = graph(&crate::floors::sources());
     let mut report = String::new();
     for circle in circles(&graph) {
@@ -33,7 +33,7 @@ fn files_of_a_room_import_each_other_in_no_circle() {
 }
 
 #[test]
-fn the_finder_of_circles_follows_imports_and_re_exports() {
+fn the_circle_check_follows_imports_and_re_exports() {
     let found = |files: &[(&str, &str)]| {
         let sources: Vec<_> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
         let names = |circle: &Vec<Module>| {

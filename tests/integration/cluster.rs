@@ -524,20 +524,20 @@ fn parse(row: &str) -> (String, Counts) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_on_one_file_show_nothing_old_and_lose_nothing_whatever_befalls_them() {
+async fn nodes_on_one_file_serve_nothing_stale_and_lose_no_write_under_faults() {
     let database = Database::Sqlite(tempfile::tempdir().unwrap());
     Cluster::start(database).await.run("SQLite", Faults::OfNodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_on_postgresql_show_nothing_old_and_lose_nothing_whatever_befalls_them() {
+async fn nodes_on_postgresql_serve_nothing_stale_and_lose_no_write_under_faults() {
     let Some(server) = Postgres::start() else { return };
     server.create("cluster");
     Cluster::start(Database::Postgres(server)).await.run("PostgreSQL", Faults::OfNodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_on_a_server_that_stands_still_or_ends_their_checks_show_nothing_old() {
+async fn nodes_serve_nothing_stale_while_postgresql_stalls_or_ends_their_checks() {
     let Some(server) = Postgres::start() else { return };
     server.create("cluster");
     let cluster = Cluster::start(Database::Postgres(server)).await;
@@ -545,7 +545,7 @@ async fn nodes_on_a_server_that_stands_still_or_ends_their_checks_show_nothing_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_behind_a_pooler_show_nothing_old_and_lose_nothing() {
+async fn nodes_behind_a_pooler_serve_nothing_stale_and_lose_no_write() {
     let Some(server) = Postgres::start() else { return };
     server.create("cluster");
     let Some(pooler) = Pooler::start(&server, "cluster") else { return };

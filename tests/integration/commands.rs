@@ -69,7 +69,7 @@ async fn refusal(directory: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_server_refuses_to_start_without_migrations_and_says_what_mends_it() {
+async fn the_server_refuses_to_start_without_migrations_and_names_the_command() {
     let project = project();
     let reasons = refusal(project.path()).await;
     assert_eq!(reasons.len(), 1);
@@ -134,7 +134,7 @@ async fn the_server_refuses_to_start_on_invalid_queries_and_names_all_of_them() 
 }
 
 #[test]
-fn check_reports_mistakes_with_their_places_and_fails() {
+fn check_reports_errors_with_their_location_and_fails() {
     let project = project();
     let good = freshql(project.path(), &["check"]);
     assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
@@ -178,7 +178,7 @@ async fn the_printed_schema_is_the_served_one() {
 }
 
 #[tokio::test]
-async fn the_process_says_where_it_listens_and_stops_when_told() {
+async fn the_process_prints_its_address_and_stops_on_sigterm() {
     for name in ["TERM", "INT"] {
         let project = project();
         let Program { process: mut server, address, log, database: _database } =
@@ -233,7 +233,7 @@ fn empty_project(model: &str) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn three_commands_make_an_api_of_a_model_alone() {
+async fn three_commands_turn_a_model_into_an_api() {
     let project = empty_project(LIBRARY);
     let new = freshql(project.path(), &["migrate", "new", "init"]);
     assert!(new.status.success(), "{}", String::from_utf8_lossy(&new.stderr));
@@ -289,7 +289,7 @@ async fn three_commands_make_an_api_of_a_model_alone() {
 }
 
 #[tokio::test]
-async fn step_after_a_change_of_the_model_says_what_to_look_at() {
+async fn a_migration_after_a_change_of_the_model_marks_what_to_review() {
     let project = empty_project(LIBRARY);
     freshql(project.path(), &["migrate", "new", "init"]);
     freshql(project.path(), &["migrate", "up"]);
@@ -316,7 +316,7 @@ async fn step_after_a_change_of_the_model_says_what_to_look_at() {
 }
 
 #[test]
-fn step_after_a_change_of_a_tables_name_says_where_the_rows_are() {
+fn a_migration_after_a_table_was_renamed_says_where_the_rows_are() {
     let project = empty_project(LIBRARY);
     freshql(project.path(), &["migrate", "new", "init"]);
     let changed = LIBRARY.replace("type Copy @entity {", "type Copy @entity(table: \"items\") {");
@@ -334,7 +334,7 @@ fn step_after_a_change_of_a_tables_name_says_where_the_rows_are() {
 }
 
 #[test]
-fn migrate_new_writes_nothing_where_anything_is_wrong() {
+fn migrate_new_writes_nothing_after_an_error() {
     let files =
         |project: &tempfile::TempDir| match std::fs::read_dir(project.path().join("migrations")) {
             Ok(files) => files.count(),
@@ -435,7 +435,7 @@ fn options_of_serve_work_without_the_command_too() {
 }
 
 #[test]
-fn database_of_another_project_is_called_that() {
+fn the_database_of_another_project_is_reported_as_such() {
     let library = empty_project(LIBRARY);
     for arguments in [["migrate", "new", "init"].as_slice(), &["migrate", "up"]] {
         assert!(freshql(library.path(), arguments).status.success());

@@ -142,7 +142,7 @@ async fn a_row_is_deleted_or_changed_with_one_token_but_never_both() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn creations_of_one_unique_name_succeed_once() {
+async fn of_many_creates_with_one_unique_value_exactly_one_succeeds() {
     let app = start().await;
     for round in 0..10 {
         let mut tasks = JoinSet::new();
@@ -387,7 +387,7 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_shown_what_was_replaced_before_the_request_began() {
+async fn no_request_is_answered_with_a_row_replaced_before_it_began() {
     let app = start().await;
     let mut rows = Vec::new();
     for index in 0..4 {

@@ -30,7 +30,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_server_on_loopback_does_not_go_by_another_programs_name() {
+async fn a_server_on_loopback_refuses_foreign_host_names() {
     let app = TestApp::start(Mode::Open).await;
     let body = json!({"query": "mutation { deleteMerchant(id: \"x\") { id } }"}).to_string();
     let ask = async |hosts: &str| {
@@ -79,7 +79,7 @@ async fn a_server_on_loopback_does_not_go_by_another_programs_name() {
 }
 
 #[tokio::test]
-async fn a_body_of_uncertain_length_is_refused() {
+async fn a_body_of_ambiguous_length_is_refused() {
     let app = TestApp::start(Mode::Trusted).await;
     let chunked = "2\r\n{}\r\n0\r\n\r\n";
     let post = async |lines: &str| {
@@ -118,7 +118,7 @@ async fn a_body_of_uncertain_length_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_read_is_told_why() {
+async fn an_unreadable_request_is_answered_with_the_reason() {
     let app = TestApp::start(Mode::Trusted).await;
     let long = "x".repeat(70_000);
     let headers = (0..200).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
@@ -150,7 +150,7 @@ async fn a_request_that_cannot_be_read_is_told_why() {
 }
 
 #[tokio::test]
-async fn nobody_makes_the_server_wait_for_ever() {
+async fn slow_clients_are_timed_out() {
     let second = Duration::from_secs(1);
     let app = TestApp::start_with(Mode::Trusted, |config| {
         config.limits.head_timeout = second;
@@ -180,7 +180,7 @@ async fn nobody_makes_the_server_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn who_only_holds_connections_keeps_nobody_out() {
+async fn idle_connections_do_not_keep_others_out() {
     let app = TestApp::start_with(Mode::Trusted, |config| config.limits.max_connections = 4).await;
     let mut held = Vec::new();
     for n in 0..20 {
@@ -197,7 +197,7 @@ async fn who_only_holds_connections_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn who_only_begins_bodies_keeps_nobody_out() {
+async fn unfinished_bodies_do_not_keep_others_out() {
     let app = TestApp::start_with(Mode::Trusted, |config| {
         config.limits.max_connections = 4;
         config.limits.body_timeout = 20 * LONG;
@@ -234,7 +234,7 @@ async fn who_only_begins_bodies_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_body_may_be_gzip_and_no_longer_for_that() {
+async fn a_gzip_body_has_the_same_limit_once_decompressed() {
     let app = TestApp::start(Mode::Trusted).await;
     let gzip = |text: &str| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

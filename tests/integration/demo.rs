@@ -24,7 +24,7 @@ fn model() -> Model {
 }
 
 #[test]
-fn first_migration_is_what_the_model_asks_for() {
+fn the_first_migration_is_what_the_generator_writes() {
     let wanted = first_migration(&Layout::new(&model()));
     let file = top().join("migrations/0001_create.sqlite.sql");
     if std::env::var_os("FRESHQL_WRITE_DEMO").is_some() {

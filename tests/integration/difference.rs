@@ -547,7 +547,7 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
 }
 
 #[test]
-fn postgresql_orders_texts_by_code_points() {
+fn postgresql_orders_strings_by_code_points() {
     let Some(postgres) = Postgres::start() else { return };
     things(&postgres);
     postgres
@@ -563,7 +563,7 @@ fn postgresql_orders_texts_by_code_points() {
 }
 
 #[test]
-fn postgresql_refuses_what_an_answer_could_not_show() {
+fn postgresql_refuses_values_that_no_answer_can_show() {
     let Some(postgres) = Postgres::start() else { return };
     things(&postgres);
     for (column, value) in [

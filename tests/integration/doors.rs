@@ -179,7 +179,7 @@ fn assert_nothing_of_rows(headers: &HeaderMap) {
 }
 
 #[tokio::test]
-async fn every_door_answers_each_viewer_with_what_is_theirs() {
+async fn every_endpoint_answers_each_viewer_with_its_own_rows() {
     let app = blog::start(Mode::Open, |_| {}).await;
     // The second round is answered from what the first one has cached, in whatever order.
     for round in 0..2 {
@@ -259,7 +259,7 @@ async fn what_everybody_may_read_is_answered_whatever_the_token_says() {
 }
 
 #[tokio::test]
-async fn every_door_refuses_a_token_that_does_not_count() {
+async fn every_endpoint_refuses_an_invalid_token() {
     let app = blog::start(Mode::Open, |_| {}).await;
     let bearer = |claims: Value| format!("Bearer {}", token(&claims));
     for door in DOORS {
@@ -300,7 +300,7 @@ async fn every_door_refuses_a_token_that_does_not_count() {
 }
 
 #[tokio::test]
-async fn who_needs_a_token_is_told_so_and_who_may_not_is_told_that() {
+async fn a_missing_token_is_401_and_a_denied_one_403() {
     let app = blog::start(Mode::Open, |_| {}).await;
     for door in DOORS {
         let nobody = ask(&app, door, Who::Nobody, "messages", &json!({}), &[]).await;
@@ -405,7 +405,7 @@ async fn privacy_does_not_depend_on_what_is_in_the_cache() {
 }
 
 #[tokio::test]
-async fn a_write_is_refused_in_the_words_that_tell_nothing() {
+async fn a_refused_write_reveals_nothing_about_hidden_rows() {
     let app = blog::start(Mode::Trusted, |_| {}).await;
     let update = |who: Who, id: &'static str, patch: Value, etag: Option<String>| {
         let app = &app;
@@ -509,7 +509,7 @@ async fn explain_shows_a_viewer_nothing_of_others() {
 }
 
 #[tokio::test]
-async fn the_admin_token_and_those_of_viewers_open_different_doors() {
+async fn the_admin_token_and_viewer_tokens_are_not_interchangeable() {
     let app = blog::start(Mode::Trusted, |_| {}).await;
     for who in [Who::Ada, Who::Editor] {
         let bearer = who.bearer().unwrap();
@@ -539,7 +539,7 @@ fn cookie(who: Who) -> String {
 }
 
 #[tokio::test]
-async fn a_cookie_says_who_asks_as_well_as_a_header() {
+async fn a_cookie_identifies_the_viewer_like_a_header() {
     let app = with_cookies("", false).await;
     for door in DOORS {
         for who in [Who::Ada, Who::Bob, Who::Editor] {
@@ -583,7 +583,7 @@ async fn a_cookie_says_who_asks_as_well_as_a_header() {
 }
 
 #[tokio::test]
-async fn a_mutation_with_a_cookie_is_taken_from_pages_of_ours_only() {
+async fn a_mutation_with_a_cookie_is_accepted_from_listed_origins_only() {
     let app = with_cookies("https://app.example", true).await;
     let own = format!("http://{}", app.address());
     let (cookie, bearer) = (cookie(Who::Ada), Who::Ada.bearer().unwrap());
@@ -740,7 +740,7 @@ async fn every_coding_of_a_private_answer_is_private() {
 }
 
 #[tokio::test]
-async fn options_ask_nobody_who_they_are() {
+async fn preflight_requests_need_no_token() {
     let app = blog::start(Mode::Trusted, |config| config.auth[0] = issuer()).await;
     for path in [path("messages"), "/graphql".to_owned()] {
         assert_eq!(

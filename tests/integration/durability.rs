@@ -138,7 +138,7 @@ impl Pair {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_kill_9_and_nothing_is_there_by_half() {
+async fn acknowledged_writes_survive_kill_9_and_none_is_half_done() {
     let project = documented();
     let mut server = Server::start(&project).await;
     let pen = Pen::of(&server);
@@ -212,7 +212,7 @@ async fn what_was_acknowledged_survives_kill_9_and_nothing_is_there_by_half() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_lets_requests_under_way_end_and_takes_no_new_ones() {
+async fn sigterm_finishes_running_requests_and_accepts_no_new_ones() {
     let project = documented();
     let mut server = Server::start(&project).await;
     let pen = Pen::of(&server);

@@ -44,7 +44,7 @@ fn assert_came_from(answer: &Answer, cache_status: &str) {
 }
 
 #[tokio::test]
-async fn the_header_adds_a_report_to_the_answer_that_nobody_stores() {
+async fn the_explain_header_adds_a_report_to_an_answer_that_is_not_stored() {
     let app = TestApp::start(Mode::Open).await;
     let (id, etag) = app.create_merchant("A shop").await;
     let url = url_with(MERCHANT, &json!({"id": id}));
@@ -128,7 +128,7 @@ async fn the_report_says_why_it_was_a_hit_or_a_miss_and_changes_neither() {
 }
 
 #[tokio::test]
-async fn a_list_says_which_change_of_which_part_or_set_made_it_stale() {
+async fn the_report_of_a_stale_list_names_the_change_that_invalidated_it() {
     let app = TestApp::start(Mode::Open).await;
     let list = "{ merchants(where: {city: {eq: \"Ghent\"}}) { totalCount nodes { id } } }";
     let all = "{ merchants(first: 1) { totalCount nodes { id } } }";
@@ -171,7 +171,7 @@ async fn a_list_says_which_change_of_which_part_or_set_made_it_stale() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_there_is_depended_on_too() {
+async fn a_missing_row_is_a_dependency_too() {
     let app = TestApp::start(Mode::Open).await;
     let id = "00000000-0000-7000-8000-000000000000";
     let report = explained(&app, &url_with(MERCHANT, &json!({"id": id}))).await;
@@ -182,7 +182,7 @@ async fn a_row_that_is_not_there_is_depended_on_too() {
 }
 
 #[tokio::test]
-async fn every_way_to_ask_can_be_explained() {
+async fn every_kind_of_request_can_be_explained() {
     let app = TestApp::start(Mode::Open).await;
     let id = DocumentId::of(MERCHANTS).to_string();
     let explain = [(EXPLAIN, "1")];
@@ -222,7 +222,7 @@ async fn a_mutation_runs_as_it_always_does() {
 }
 
 #[tokio::test]
-async fn other_modes_ignore_the_header_and_tell_nothing() {
+async fn other_modes_ignore_the_header_and_reveal_nothing() {
     for mode in [Mode::Trusted, Mode::Apq] {
         let app = TestApp::start(mode).await;
         for _ in 0..2 {
@@ -239,7 +239,7 @@ async fn other_modes_ignore_the_header_and_tell_nothing() {
 }
 
 #[tokio::test]
-async fn a_cache_that_is_off_says_so() {
+async fn a_disabled_cache_is_reported() {
     let app = TestApp::start_with(Mode::Open, |config| config.cache_size = ByteSize(0)).await;
     assert_came_from(&app.get(&url(MERCHANTS)).await, "freshql; fwd=bypass");
     assert_eq!(explained(&app, &url(MERCHANTS)).await["cache"]["status"], "bypass");
@@ -252,7 +252,7 @@ async fn a_cache_that_is_off_says_so() {
 }
 
 #[tokio::test]
-async fn server_timing_names_what_took_how_long() {
+async fn server_timing_lists_each_phase_with_its_duration() {
     let app = TestApp::start(Mode::Open).await;
     let answer = app.get(&url(MERCHANTS)).await;
     let metrics: Vec<_> =
@@ -438,7 +438,7 @@ fn the_command_writes_nothing() {
 }
 
 #[test]
-fn the_command_says_what_it_cannot_explain() {
+fn the_command_reports_what_it_cannot_explain() {
     let project = project();
     assert!(freshql(project.path(), &["migrate", "up"]).status.success());
     let complaint = |arguments: &[&str]| {

@@ -174,7 +174,7 @@ fn imports_lead_downward() {
 }
 
 #[test]
-fn the_reader_of_imports_sees_every_spelling() {
+fn the_import_reader_understands_every_form_of_use() {
     let found = |text: &str, depth| {
         let mut rooms = BTreeSet::new();
         imported(text.parse().unwrap(), depth, &mut rooms);
@@ -268,7 +268,7 @@ fn the_source_does_not_know_the_demo() {
 }
 
 #[test]
-fn every_file_begins_with_what_it_is() {
+fn every_file_begins_with_a_heading() {
     let silent: Vec<_> = sources()
         .into_iter()
         .filter(|source| !source.text.starts_with("//! "))

@@ -491,7 +491,7 @@ async fn a_write_makes_only_those_answers_execute_again_that_it_may_have_changed
 }
 
 #[tokio::test]
-async fn zero_has_a_sign_that_no_answer_may_show_under_the_same_etag() {
+async fn negative_zero_and_zero_never_share_an_etag() {
     let library = Library::new();
     let engine = library.engine().await;
     let outsider = library.outsider(Pragmas { foreign_keys: true, recursive_triggers: false });
@@ -529,7 +529,7 @@ async fn zero_has_a_sign_that_no_answer_may_show_under_the_same_etag() {
 }
 
 #[tokio::test]
-async fn replace_that_falls_back_to_a_default_is_seen_by_whoever_read_the_row_that_it_displaced() {
+async fn a_replace_that_falls_back_to_a_default_invalidates_readers_of_the_displaced_row() {
     // Only SQLite has REPLACE.
     if driver() != Driver::Sqlite {
         return;
@@ -563,7 +563,7 @@ async fn replace_that_falls_back_to_a_default_is_seen_by_whoever_read_the_row_th
 /// Over HTTP: an external write shows in the next conditional answer, and nothing else is sent
 /// again.
 #[tokio::test]
-async fn what_another_program_writes_shows_in_the_next_conditional_get() {
+async fn a_write_by_another_program_changes_the_next_conditional_get() {
     let app = TestApp::start(Mode::Trusted).await;
     let (changed, _) = app.create_merchant("Changed from outside").await;
     let (unchanged, _) = app.create_merchant("Left alone").await;

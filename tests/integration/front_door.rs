@@ -41,7 +41,7 @@ async fn every_response_says_who_may_store_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem() {
+async fn an_unknown_path_is_answered_with_problem_details() {
     let app = TestApp::start(Mode::Trusted).await;
     for path in ["/nothing", "/graphiql", "/q/", "/q/a/b/c"] {
         app.get(path).await.assert_problem(404);
@@ -49,7 +49,7 @@ async fn what_is_not_there_is_a_problem() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_there_are() {
+async fn other_methods_are_405_with_allow() {
     let app = TestApp::start(Mode::Trusted).await;
     for (path, allowed) in [
         (url(MERCHANTS), "GET,HEAD,POST,PUT,DELETE"),
@@ -69,7 +69,7 @@ async fn other_methods_are_told_which_there_are() {
 }
 
 #[tokio::test]
-async fn a_url_has_a_length() {
+async fn a_url_beyond_the_limit_is_414() {
     let app = TestApp::start_with(Mode::Trusted, |config| config.limits.max_url_bytes = 1000).await;
     assert_eq!(app.get(&format!("{}?x={}", url(MERCHANTS), "x".repeat(900))).await.status, 200);
     app.get(&format!("{}?x={}", url(MERCHANTS), "x".repeat(1000))).await.assert_problem(414);
@@ -106,7 +106,7 @@ async fn the_schema_is_a_resource_with_an_etag_where_it_is_open() {
 }
 
 #[tokio::test]
-async fn no_answer_is_to_be_sniffed() {
+async fn every_response_forbids_content_sniffing() {
     let app = TestApp::start(Mode::Open).await;
     let hot = url(MERCHANTS);
     for path in [
@@ -135,7 +135,7 @@ async fn the_console_is_there_in_mode_open_only() {
 }
 
 #[tokio::test]
-async fn where_the_console_is_closed_the_front_page_says_where_the_api_is() {
+async fn without_the_console_the_front_page_points_to_the_api() {
     for mode in [Mode::Trusted, Mode::Apq] {
         let app = TestApp::start(mode).await;
         let browser =
@@ -159,7 +159,7 @@ async fn where_the_console_is_closed_the_front_page_says_where_the_api_is() {
 }
 
 #[tokio::test]
-async fn the_console_is_told_the_registered_operations() {
+async fn the_console_lists_the_registered_operations() {
     let app = TestApp::start(Mode::Open).await;
     let listed = app.get("/graphiql/operations").await.json();
     let documents = listed["documents"].as_array().unwrap();
@@ -186,7 +186,7 @@ fn allowed_origin(answer: &Answer) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn public_answers_are_for_every_page_as_soon_as_cors_is_on() {
+async fn with_cors_public_answers_are_readable_by_every_origin() {
     for origins in [SHOP, "https://shop.example,https://admin.example", "*"] {
         let app = with_origins(origins, false).await;
         for path in [url(MERCHANTS), url(MERCHANTS), "/q/unknown".to_owned()] {
@@ -227,7 +227,7 @@ async fn the_list_of_origins_governs_everything_else() {
 }
 
 #[tokio::test]
-async fn where_credentials_go_along_no_page_is_allowed_by_a_star() {
+async fn credentials_are_never_allowed_for_origin_star() {
     let app = with_origins("https://shop.example,https://admin.example", true).await;
     for _ in 0..2 {
         let answer = app.get_with(&url(MERCHANTS), &[(ORIGIN, SHOP)]).await;

@@ -150,7 +150,7 @@ async fn a_node_is_a_row_of_whatever_type() {
 }
 
 #[tokio::test]
-async fn filters_and_inputs_speak_the_same_ids() {
+async fn filters_and_inputs_take_global_ids() {
     let app = start().await;
     let (ada, bo) = (id("Person", "1"), id("Person", "2"));
     let query = "query($w: ProjectWhere) { projects(where: $w) { nodes { title } } }";
@@ -186,7 +186,7 @@ async fn filters_and_inputs_speak_the_same_ids() {
 }
 
 #[tokio::test]
-async fn ids_of_other_types_and_strings_that_are_none_are_mistakes() {
+async fn ids_of_other_types_and_malformed_ids_are_errors() {
     let app = start().await;
     let (ada, engine) = (id("Person", "1"), id("Project", "1"));
     let person = "query($id: ID!) { person(id: $id) { name } }";
@@ -266,7 +266,7 @@ async fn an_answer_about_nodes_depends_on_these_rows_alone() {
 }
 
 #[tokio::test]
-async fn a_conflict_brings_the_row_with_its_global_ids() {
+async fn a_conflict_shows_the_current_row_with_its_global_ids() {
     let app = start().await;
     let engine = id("Project", "1");
     let read =
@@ -347,7 +347,7 @@ async fn introspection_and_the_printed_schema_have_the_interface() {
 }
 
 #[tokio::test]
-async fn explain_tells_the_rows_behind_nodes_by_the_databases_own_keys() {
+async fn explain_lists_nodes_by_their_database_keys() {
     let app = start().await;
     let query =
         "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on Project { title owner { name } } } }";
@@ -372,7 +372,7 @@ async fn explain_tells_the_rows_behind_nodes_by_the_databases_own_keys() {
 }
 
 #[tokio::test]
-async fn snapshots_are_of_global_ids_and_cases_ask_by_them() {
+async fn snapshots_and_test_cases_use_global_ids() {
     let directory = project();
     let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
     std::fs::create_dir_all(directory.path().join("queries")).unwrap();
@@ -472,7 +472,7 @@ async fn the_setting_changes_every_etag() {
 }
 
 #[tokio::test]
-async fn rules_hold_for_nodes_and_speak_the_databases_own_keys() {
+async fn rules_hold_for_nodes_and_compare_database_keys() {
     const NODE: &str =
         "query Node($id: ID!) { node(id: $id) { ... on Post { title author { id } } } }";
     const NODES: &str = "query Nodes($ids: [ID!]!) { nodes(ids: $ids) { id } }";

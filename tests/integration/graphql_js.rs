@@ -38,9 +38,9 @@ struct Refused {
 }
 
 #[test]
-fn graphql_js_and_we_take_the_same_documents() {
+fn graphql_js_accepts_the_same_documents() {
     let parts = [program("node"), packages("tests/js")];
-    if !there("graphql_js_and_we_take_the_same_documents", &parts) {
+    if !there("graphql_js_accepts_the_same_documents", &parts) {
         return;
     }
     let model = parse("schema.graphql", include_str!("../../schema.graphql")).unwrap().model;

@@ -41,7 +41,7 @@ async fn ad_hoc_documents_run_in_mode_open_only() {
 }
 
 #[tokio::test]
-async fn documents_with_mistakes_are_told_apart() {
+async fn syntax_validation_and_coercion_errors_are_distinguished() {
     let app = TestApp::start(Mode::Open).await;
     app.post("/graphql", &json!({"query": "{"})).await.assert_error(400, "GRAPHQL_PARSE_FAILED");
     app.post("/graphql", &json!({"query": "{ nonsense }"}))
@@ -148,7 +148,7 @@ async fn clients_register_documents_by_apq() {
 }
 
 #[tokio::test]
-async fn trusted_mode_says_that_it_takes_no_apq() {
+async fn trusted_mode_reports_that_apq_is_not_supported() {
     let app = TestApp::start(Mode::Trusted).await;
     let extensions = persisted(&sha256(AD_HOC));
     let miss = app.post("/graphql", &json!({ "extensions": extensions })).await;
@@ -159,7 +159,7 @@ async fn trusted_mode_says_that_it_takes_no_apq() {
 }
 
 #[tokio::test]
-async fn strangers_ask_about_the_schema_in_mode_open_only() {
+async fn introspection_is_allowed_in_mode_open_only() {
     let text = "{ __schema { queryType { name } } }";
     let app = TestApp::start(Mode::Open).await;
     let answer = app.post("/graphql", &json!({ "query": text })).await;

@@ -93,7 +93,7 @@ fn cursors_of_other_orderings_and_lists_are_refused() {
 }
 
 #[test]
-fn forged_cursors_are_refused_or_are_some_place_in_the_list() {
+fn a_forged_cursor_is_refused_or_a_valid_position() {
     let shop = small();
     let order = json!([{"born": "ASC"}, {"rank": "DESC"}]);
     let page = shop.json(PAGE, &json!({"order": order}));
@@ -138,7 +138,7 @@ fn forged_cursors_are_refused_or_are_some_place_in_the_list() {
 }
 
 #[test]
-fn page_sizes_are_zero_to_the_largest_and_of_one_end_only() {
+fn page_sizes_range_from_zero_to_the_maximum_and_apply_to_one_end() {
     let shop = small();
     let text = "query($first: Int, $last: Int) { authors(first: $first, last: $last) {
       totalCount nodes { name } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }";
@@ -161,7 +161,7 @@ fn page_sizes_are_zero_to_the_largest_and_of_one_end_only() {
 }
 
 #[test]
-fn null_is_no_condition_and_leaves_no_trace() {
+fn null_is_no_condition_and_does_not_change_the_etag() {
     let shop = small();
     let text = "query($no: Boolean = false) { authors(first: 1) { totalCount nodes @skip(if: $no) { name } } }";
     insta::assert_snapshot!(refused(&shop, text, &json!({"no": null})), @"variable $no may not be null in the condition of @skip or @include");
@@ -169,7 +169,7 @@ fn null_is_no_condition_and_leaves_no_trace() {
 }
 
 #[test]
-fn filters_have_a_size_beyond_which_they_are_refused() {
+fn filters_beyond_the_size_limit_are_refused() {
     let shop = small();
     let text = "query($w: AuthorWhere) { authors(where: $w) { totalCount } }";
     let total = |filter: &Value| {
@@ -214,7 +214,7 @@ fn filters_have_a_size_beyond_which_they_are_refused() {
 }
 
 #[test]
-fn conditions_that_say_nothing_match_every_row_and_wrong_ones_none() {
+fn empty_conditions_match_every_row_and_contradictory_ones_none() {
     let shop = small();
     let text = "query($w: AuthorWhere) { authors(where: $w) { totalCount } }";
     let all = shop.data("{ authors { totalCount } }", &json!({}));
@@ -261,7 +261,7 @@ fn conditions_that_say_nothing_match_every_row_and_wrong_ones_none() {
 }
 
 #[test]
-fn value_that_breaks_its_type_is_null_with_an_error_where_null_may_stand() {
+fn an_invalid_value_is_null_with_an_error_if_the_field_is_nullable() {
     // PostgreSQL enforces its types and checks for every program.
     if driver() != Driver::Sqlite {
         return;
@@ -294,7 +294,7 @@ fn value_that_breaks_its_type_is_null_with_an_error_where_null_may_stand() {
 }
 
 #[test]
-fn value_that_breaks_its_type_empties_the_nearest_field_that_may_be_null() {
+fn an_invalid_value_nulls_the_nearest_nullable_field() {
     // PostgreSQL enforces its types and checks for every program.
     if driver() != Driver::Sqlite {
         return;
@@ -323,7 +323,7 @@ fn value_that_breaks_its_type_empties_the_nearest_field_that_may_be_null() {
 }
 
 #[test]
-fn relation_that_points_nowhere_is_an_error_in_its_place() {
+fn a_dangling_relation_is_a_field_error() {
     // PostgreSQL enforces its types and checks for every program.
     if driver() != Driver::Sqlite {
         return;
@@ -345,7 +345,7 @@ fn relation_that_points_nowhere_is_an_error_in_its_place() {
 }
 
 #[test]
-fn null_that_is_json_is_no_value_where_one_must_be() {
+fn json_null_does_not_satisfy_a_required_field() {
     let shop = Shop::of("type Note @entity { id: ID! @id text: JSON! more: JSON }");
     shop.outsider.execute("INSERT INTO notes (id, text, more) VALUES ('a', ' null', 'null')");
     assert_eq!(shop.data("{ note(id: \"a\") { more } }", &json!({})), r#"{"note":{"more":null}}"#);
@@ -356,7 +356,7 @@ fn null_that_is_json_is_no_value_where_one_must_be() {
 }
 
 #[test]
-fn write_whose_answer_cannot_be_read_is_not_done() {
+fn a_write_whose_answer_cannot_be_read_is_rolled_back() {
     // PostgreSQL enforces its types and checks for every program.
     if driver() != Driver::Sqlite {
         return;
@@ -383,7 +383,7 @@ fn write_whose_answer_cannot_be_read_is_not_done() {
 }
 
 #[test]
-fn key_that_no_row_can_have_is_null_and_not_a_mistake() {
+fn a_key_that_no_row_can_have_is_answered_with_null() {
     let shop = small();
     for id in ["", "7", "x", "0190b4f4", "9999999999999999999999", "-0", "01"] {
         assert_eq!(
@@ -403,7 +403,7 @@ fn key_that_no_row_can_have_is_null_and_not_a_mistake() {
 }
 
 #[test]
-fn selection_at_the_deepest_that_is_allowed_is_answered() {
+fn a_selection_of_the_maximum_depth_is_answered() {
     let shop = Shop::bookshop();
     let tables = any_tables(&shop.model, 2, &mut Choices::new(&[2; 60]));
     shop.fill(&tables);
@@ -417,7 +417,7 @@ fn selection_at_the_deepest_that_is_allowed_is_answered() {
 }
 
 #[test]
-fn float_of_any_digits_is_found_again() {
+fn a_float_of_any_precision_is_found_again() {
     let shop = small();
     let sql = format!(
         "INSERT INTO books (id, title, price, score, made, day, author_id)

@@ -50,7 +50,7 @@ async fn the_key_of_another_request_is_refused() {
 }
 
 #[tokio::test]
-async fn the_answer_of_then_comes_before_preconditions_and_a_refusal_uses_no_key_up() {
+async fn the_stored_answer_comes_before_preconditions_and_a_refusal_consumes_no_key() {
     let app = TestApp::start(Mode::Trusted).await;
     let (id, etag) = app.create_merchant("Moved").await;
     let body = json!({"variables": {"id": id, "patch": {"city": "Porto"}, "expectedEtag": etag}});
@@ -81,7 +81,7 @@ async fn the_answer_of_then_comes_before_preconditions_and_a_refusal_uses_no_key
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_at_once_one_takes_effect_and_the_others_get_its_answer_or_wait() {
+async fn of_many_concurrent_retries_one_takes_effect_and_the_others_get_its_answer() {
     let app = TestApp::start(Mode::Trusted).await;
     let other = app.beside().await;
     let asked = (0..16).map(|i| create(if i % 2 == 0 { &app } else { &other }, "\"same\"", "Once"));

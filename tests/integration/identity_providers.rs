@@ -83,7 +83,7 @@ async fn a_server_starts_while_its_provider_is_down_and_answers_what_is_public()
 }
 
 #[tokio::test]
-async fn a_provider_that_says_nothing_is_given_five_seconds_and_holds_up_nobody_else() {
+async fn an_unresponsive_provider_times_out_after_five_seconds_and_delays_nobody_else() {
     // It accepts the request, and does nothing more.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (issuer, asked) =
@@ -118,7 +118,7 @@ async fn a_provider_that_says_nothing_is_given_five_seconds_and_holds_up_nobody_
 }
 
 #[tokio::test]
-async fn tokens_of_a_new_key_are_taken_at_once_and_roles_are_where_the_configuration_says() {
+async fn tokens_of_a_new_key_are_accepted_at_once_and_roles_come_from_the_configured_claim() {
     let (old, new, stolen) = (Key::ec("old"), Key::ed("new"), Key::ec("old"));
     let provider = OpenId::start(&[&old]).await;
     // A new key does not have to wait for that.

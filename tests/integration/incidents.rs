@@ -81,7 +81,7 @@ fn edges() -> Vec<Edge> {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_databases_words_reach_the_log_and_no_client() {
+async fn database_errors_reach_the_log_and_no_client() {
     let broken: [&[&str]; 4] = [
         &["ALTER TABLE _freshql_idempotency RENAME TO elsewhere"],
         &[

@@ -119,7 +119,7 @@ fn check_shows_the_models_warnings() {
 }
 
 #[test]
-fn the_demo_gives_no_reason_to_warn() {
+fn the_demo_has_no_warnings() {
     let checked = freshql(&[
         "--dir",
         env!("CARGO_MANIFEST_DIR"),
@@ -188,7 +188,7 @@ fn init_writes_migrations_for_both_databases() {
 }
 
 #[test]
-fn init_touches_no_file_that_is_there() {
+fn init_overwrites_no_file() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("freshql.toml"), "# mine\n").unwrap();
     let refused = freshql(&["init", shown(directory.path())]);
@@ -203,7 +203,7 @@ fn init_touches_no_file_that_is_there() {
 }
 
 #[tokio::test]
-async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
+async fn dev_follows_the_files_and_serves_the_last_valid_version() {
     let directory = tempfile::tempdir().unwrap();
     let project = directory.path();
     assert!(freshql(&["init", shown(project)]).status.success());
@@ -289,7 +289,7 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
 }
 
 #[tokio::test]
-async fn dev_waits_for_the_first_version_without_mistakes() {
+async fn dev_waits_for_the_first_valid_version() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("schema.graphql"), "type A @entity {").unwrap();
     let mut dev = Server::start(directory.path(), "dev").await;

@@ -151,9 +151,9 @@ fn the_console_works_in_a_browser() {
 }
 
 #[test]
-fn graphql_js_reads_the_printed_schema_as_introspection_tells_it() {
+fn graphql_js_reads_the_same_from_the_printed_schema_and_introspection() {
     let parts = [program("node"), packages("tests/js")];
-    if there("graphql_js_reads_the_printed_schema_as_introspection_tells_it", &parts) {
+    if there("graphql_js_reads_the_same_from_the_printed_schema_and_introspection", &parts) {
         node(&Demo::start(), "tests/js", "sdl.test.mjs", &[]);
     }
 }
@@ -332,7 +332,7 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn outputs_are_compared_by_what_their_tokens_are_equal_to() {
+fn readme_outputs_are_compared_up_to_their_tokens() {
     let (a, b, c) = ("iTkR3s8Zq_iD7sEbwyhd8g", "3-IAkIwZkq_eNhe-VJ76TA", "TmjUU2MwVG7GuMLDRSbNHg");
     let agree = |shown: &[&str], printed: &[&str]| Tokens::default().agree(shown, printed);
     assert!(agree(&["x: \"…\", y", "…", "end"], &["x: \"1\", 2\", y", "1", "2", "end"]));

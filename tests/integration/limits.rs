@@ -47,7 +47,7 @@ fn nested(levels: usize) -> String {
 }
 
 #[test]
-fn answer_of_too_many_rows_is_ended_while_it_is_read() {
+fn an_answer_of_too_many_rows_is_stopped_while_it_is_read() {
     let limits = AnswerLimits { max_rows: 5000, ..AnswerLimits::default() };
     let shop = folders(limits);
     // The list, 100 rows, their parents, and a list for each.
@@ -67,7 +67,7 @@ fn answer_of_too_many_rows_is_ended_while_it_is_read() {
 }
 
 #[test]
-fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
+fn an_answer_of_too_many_bytes_is_stopped_while_it_is_written() {
     let limits = AnswerLimits { max_response_bytes: 1 << 20, ..AnswerLimits::default() };
     let shop = folders(limits);
     shop.outsider
@@ -121,7 +121,7 @@ const FILTERED: &str =
     "query($w: FolderWhere) { folders(where: $w, first: 1) { totalCount nodes { id } } }";
 
 #[test]
-fn filter_that_makes_the_database_work_for_long_is_ended() {
+fn a_filter_that_runs_too_long_is_interrupted() {
     // SQLite counts steps; PostgreSQL's work for a query is limited by time.
     if driver() != Driver::Sqlite {
         return;
@@ -140,7 +140,7 @@ fn filter_that_makes_the_database_work_for_long_is_ended() {
 }
 
 #[test]
-fn mutation_whose_answer_is_beyond_the_limits_is_not_done() {
+fn a_mutation_whose_answer_exceeds_the_limits_is_rolled_back() {
     // SQLite counts steps; PostgreSQL's work for a query is limited by time.
     if driver() != Driver::Sqlite {
         return;
@@ -163,7 +163,7 @@ fn mutation_whose_answer_is_beyond_the_limits_is_not_done() {
 }
 
 #[tokio::test]
-async fn costly_queries_are_refused_and_cheap_ones_do_not_wait_for_them() {
+async fn expensive_queries_are_refused_and_do_not_delay_cheap_ones() {
     // SQLite counts steps; PostgreSQL's work for a query is limited by time.
     if driver() != Driver::Sqlite {
         return;
@@ -217,7 +217,7 @@ fn many_variables(count: usize) -> serde_json::Map<String, Value> {
 }
 
 #[tokio::test]
-async fn errors_are_few_and_short_however_many_mistakes_a_request_makes() {
+async fn the_errors_of_a_response_are_bounded_in_number_and_length() {
     let app = TestApp::start(Mode::Open).await;
     let answer = app.post(&url(MERCHANT), &json!({"variables": many_variables(40_000)})).await;
     answer.assert_error(422, "BAD_USER_INPUT");
@@ -248,7 +248,7 @@ const FILTER: &str = "query($w: MerchantWhere) { merchants(where: $w) { totalCou
 
 /// This test's server has one thread for its connections, which the test's client shares.
 #[tokio::test]
-async fn long_requests_do_not_hold_up_short_ones() {
+async fn long_requests_do_not_delay_short_ones() {
     let app = TestApp::start(Mode::Open).await;
     let (id, _) = app.create_merchant("Tea").await;
     let etag = app.get(&url_with(MERCHANT, &json!({"id": id}))).await.etag().to_owned();

@@ -39,7 +39,7 @@ async fn a_request_is_a_line_of_the_access_log_without_its_variables() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_developer_whose_page_is_refused_reads_why_once() {
+async fn a_refused_cors_origin_is_logged_once() {
     let project = project();
     let mut program = Program::start(project.path()).await;
     let client = reqwest::Client::new();

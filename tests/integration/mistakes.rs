@@ -64,7 +64,7 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn mistakes_of_model_queries_migrations_and_configuration_are_told_in_one_run() {
+fn errors_of_model_queries_migrations_and_configuration_are_reported_in_one_run() {
     let project = project(&[
         ("freshql.toml", "mode = \"opn\"\nmigrte = true\n"),
         (
@@ -104,7 +104,7 @@ fn mistakes_of_model_queries_migrations_and_configuration_are_told_in_one_run() 
 }
 
 #[test]
-fn queries_and_migrations_are_told_beside_each_other_and_the_database_is_not_touched() {
+fn errors_of_queries_and_migrations_are_reported_together_and_the_database_is_unchanged() {
     let project = project(&[
         ("queries/a.graphql", "query A { treez { totalCount } }\n"),
         ("migrations/0001_a.sql", "CREATE TABLE a (x);\n"),
@@ -130,7 +130,7 @@ fn queries_and_migrations_are_told_beside_each_other_and_the_database_is_not_tou
 }
 
 #[test]
-fn migrate_new_tells_the_mistakes_of_model_and_migrations_together() {
+fn migrate_new_reports_errors_of_model_and_migrations_together() {
     let project = project(&[
         ("schema.graphql", "type Tree @entity {\n  id: ID! @id\n  name: Strin\n}\n"),
         ("migrations/0001_a.sql", "CREATE TABEL a (x);\n"),
@@ -141,7 +141,7 @@ fn migrate_new_tells_the_mistakes_of_model_and_migrations_together() {
 }
 
 #[test]
-fn status_tells_all_that_keeps_a_database_from_being_served() {
+fn status_reports_everything_that_keeps_a_database_from_being_served() {
     let project = migrated();
     let status = freshql(project.path(), &["migrate", "status"]);
     assert!(status.status.success());
@@ -181,7 +181,7 @@ fn status_tells_all_that_keeps_a_database_from_being_served() {
 }
 
 #[test]
-fn a_changed_model_is_told_with_the_command_that_writes_the_migration() {
+fn a_changed_model_is_reported_with_the_command_that_writes_the_migration() {
     let project = migrated();
     let changed = MODEL.replace("  size: Size\n", "  size: Size!\n  rings: Int @index\n");
     std::fs::write(project.path().join("schema.graphql"), changed).unwrap();
@@ -218,7 +218,7 @@ fn check_refuses_constants_that_no_request_can_be_answered_with() {
 }
 
 #[test]
-fn query_file_without_an_operation_is_named_in_words() {
+fn a_query_file_without_an_operation_is_reported_clearly() {
     let project = project(&[
         ("queries/empty.graphql", ""),
         ("queries/commented.graphql", "\u{feff}# query Later { trees { totalCount } }\r\n\r\n"),
@@ -237,7 +237,7 @@ fn query_file_without_an_operation_is_named_in_words() {
 }
 
 #[test]
-fn operations_of_one_name_in_two_files_are_worth_a_warning() {
+fn operations_of_one_name_in_two_files_are_a_warning() {
     let project = project(&[
         ("queries/a.graphql", "query Trees { trees(first: 1) { totalCount } }"),
         ("queries/b.graphql", "# Another.\n\nquery Trees { trees(first: 2) { totalCount } }"),

@@ -120,14 +120,14 @@ async fn a_backup_that_is_moved_over_the_database_is_served_from_then_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_write_after_the_database_was_replaced_is_not_acknowledged_unless_it_is_there() {
+async fn a_write_after_the_database_was_replaced_is_acknowledged_only_if_it_is_stored() {
     let scene = Scene::new().await;
     fs::rename(&scene.backup, scene.app.database()).unwrap();
     scene.assert_writes_go_to_the_path().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_log_beside_it_the_database_keeps_all_that_was_acknowledged() {
+async fn a_database_moved_without_its_wal_keeps_every_acknowledged_write() {
     let scene = Scene::new().await;
     for ending in ["-wal", "-shm"] {
         fs::remove_file(beside(&scene.app.database(), ending)).unwrap();
@@ -156,7 +156,7 @@ async fn a_database_that_was_deleted_is_not_ready_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_was_moved_aside_keeps_all_that_was_acknowledged_until_then() {
+async fn a_database_that_was_moved_aside_keeps_every_write_acknowledged_until_then() {
     let scene = Scene::new().await;
     let (database, aside) = (scene.app.database(), scene.app.directory.path().join("aside.db"));
     fs::rename(&database, &aside).unwrap();
@@ -176,7 +176,7 @@ async fn a_database_that_was_moved_aside_keeps_all_that_was_acknowledged_until_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_does_not_belong_here_is_not_served_and_not_touched() {
+async fn a_file_of_another_program_is_neither_served_nor_changed() {
     let scene = Scene::new().await;
     let (database, other) = (scene.app.database(), scene.app.directory.path().join("other.db"));
     Connection::open(&other)
@@ -202,7 +202,7 @@ async fn a_file_that_does_not_belong_here_is_not_served_and_not_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn documents_that_the_other_file_does_not_have_are_forgotten() {
+async fn documents_that_the_new_file_lacks_are_forgotten() {
     let scene = Scene::new().await;
     let text = "query Registered { merchants(first: 1) { totalCount } }";
     let put = scene
@@ -261,7 +261,7 @@ async fn load(address: String, id: String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_stops_under_load_leaves_no_log_beside_the_database() {
+async fn a_server_that_stops_under_load_leaves_no_wal_behind() {
     let project = project();
     let database = project.path().join("freshql.db");
     let backup = project.path().join("backup.db");

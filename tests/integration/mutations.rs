@@ -56,14 +56,14 @@ fn histories() -> impl Strategy<Value = History> {
 }
 
 #[test]
-fn writes_are_those_of_a_plain_bookkeeping() {
+fn writes_agree_with_an_in_memory_model() {
     let tally = Tally::default();
     check_bookshop(60, histories(), |shop, history| replay(shop, history, &tally));
     tally.check();
 }
 
 #[test]
-fn any_model_is_written_as_in_a_plain_bookkeeping() {
+fn writes_of_any_model_agree_with_an_in_memory_model() {
     let tally = Tally::default();
     check_models(100, histories(), |shop, history| replay(shop, history, &tally));
     tally.check();
@@ -257,7 +257,7 @@ impl Kept {
 }
 
 #[test]
-fn broken_unique_names_its_fields_whatever_their_columns_are_called() {
+fn a_unique_conflict_names_its_fields_whatever_their_columns_are_called() {
     let shop = Shop::of(
         r#"type Thing @entity(table: "my.things, all") @unique(fields: ["one", "other"]) {
              code: ID! @id @column(name: "the key, if any")
@@ -281,7 +281,7 @@ fn broken_unique_names_its_fields_whatever_their_columns_are_called() {
 }
 
 #[test]
-fn new_row_that_points_to_itself_points_to_a_row_that_exists() {
+fn a_new_row_may_refer_to_itself() {
     let shop = Shop::of(
         "type Team @entity { id: ID! @id }
          type Person @entity { id: ID! @id boss: Person! team: Team! }",
@@ -294,7 +294,7 @@ fn new_row_that_points_to_itself_points_to_a_row_that_exists() {
 }
 
 #[test]
-fn broken_check_names_the_columns_that_it_reads() {
+fn a_violated_check_names_the_fields_that_it_reads() {
     let shop = Shop::on_sqlite(MODEL, |statement| {
         statement.replacen("DEFAULT 3", "DEFAULT 3 CHECK (rank < 100 AND 'kids' <> 'nicknames')", 1)
     });
@@ -306,7 +306,7 @@ fn broken_check_names_the_columns_that_it_reads() {
 }
 
 #[test]
-fn a_rule_in_a_trigger_of_the_authors_own_is_a_conflict_and_its_words_stay_here() {
+fn an_error_raised_by_an_external_trigger_is_a_conflict_and_its_message_stays_private() {
     let shop = Shop::on_sqlite(MODEL, |statement| statement);
     let rule = |raise: &str| {
         format!(

@@ -57,7 +57,7 @@ fn ids(shop: &Shop, list: &str, filter: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_column_may_be_called_as_a_word_of_sql_and_filters_writes_and_tokens_mean_the_same() {
+fn columns_may_be_named_like_sql_keywords() {
     for name in NAMES {
         let shown = json!(name).to_string();
         let shop = Shop::of(&format!(

@@ -104,7 +104,7 @@ async fn what_one_server_registers_or_removes_the_next_request_to_another_knows(
 }
 
 #[tokio::test]
-async fn document_that_a_client_brought_becomes_a_registered_one_and_ceases_to_be() {
+async fn an_apq_document_can_be_registered_and_removed() {
     let a = TestApp::start(Mode::Open).await;
     let b = a.beside().await;
     let ad_hoc = format!("/graphql?query={}", encode(DOCUMENT));
@@ -187,7 +187,7 @@ async fn no_order_of_registrations_removals_and_requests_shows_a_document_that_i
 }
 
 #[tokio::test]
-async fn registration_whose_record_was_pruned_before_anybody_read_it_is_known_all_the_same() {
+async fn a_registration_is_known_even_if_its_log_record_was_pruned() {
     let a = TestApp::start(Mode::Trusted).await;
     let b = a.beside().await;
     assert_eq!(put(&a, DOCUMENT).await, 201);
@@ -211,7 +211,7 @@ async fn registration_whose_record_was_pruned_before_anybody_read_it_is_known_al
 }
 
 #[tokio::test]
-async fn with_a_bound_registrations_of_others_show_when_it_is_over_and_own_ones_at_once() {
+async fn with_a_bound_own_registrations_are_visible_at_once_and_those_of_others_after_it() {
     let bound = Duration::from_millis(30);
     let bounded =
         |config: &mut freshql::config::Config| config.consistency = Consistency::Bounded(bound);
@@ -265,7 +265,7 @@ async fn servers_with_other_query_files_serve_each_others_documents() {
 
 /// Documents of a newer release may not fit an older server's model, which must tolerate that.
 #[tokio::test]
-async fn document_that_does_not_fit_this_servers_model_is_told_so() {
+async fn a_document_that_does_not_fit_this_servers_model_is_reported() {
     let a = TestApp::start(Mode::Trusted).await;
     let text = "query Newer { merchants { nodes { colour } } }";
     let (id, fits_a_newer_model) = (DocumentId::of(text), a.outsider());

@@ -129,7 +129,7 @@ type Person @entity { id: ID! @id  name: String!  age: Int  team: Team @relation
 "#;
 
 #[test]
-fn what_a_form_leaves_open_is_no_condition() {
+fn empty_form_fields_are_no_condition() {
     let shop = Shop::of(PEOPLE);
     for id in ["a", "b", "c"] {
         shop.data(
@@ -193,7 +193,7 @@ fn what_a_form_leaves_open_is_no_condition() {
 }
 
 #[test]
-fn null_in_a_document_is_a_mistake_that_says_what_to_write() {
+fn null_in_a_document_is_an_error_that_says_what_to_write() {
     let shop = Shop::of(PEOPLE);
     let refused = [
         (

@@ -114,7 +114,7 @@ async fn answers_are_kept_for_as_long_as_the_pages_say() {
 }
 
 #[tokio::test]
-async fn the_pages_name_no_header_and_no_directive_that_is_not_there() {
+async fn the_pages_name_only_headers_and_directives_that_exist() {
     let heads = heads(&Origin::start().await).await;
     let sent: BTreeSet<String> =
         heads.values().flat_map(HeaderMap::keys).map(|name| name.as_str().to_owned()).collect();
@@ -201,7 +201,7 @@ async fn the_pages_name_no_header_and_no_directive_that_is_not_there() {
 }
 
 #[test]
-fn cloudfront_is_told_of_each_error_that_it_would_keep() {
+fn the_cloudfront_page_covers_each_error_that_it_would_cache() {
     // The errors that it caches for a while whatever the origin says, according to its
     // documentation.
     let keeps = [400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504];

@@ -25,7 +25,7 @@ async fn merchant() -> (TestApp, String, String) {
 }
 
 #[tokio::test]
-async fn an_answer_says_what_it_is_and_how_long_it_holds() {
+async fn an_answer_has_content_type_and_cache_control() {
     let (app, id, url) = merchant().await;
     let answer = app.get(&url).await;
     assert_eq!(answer.status, 200);
@@ -268,7 +268,7 @@ async fn one_of_several_operations_is_named_in_the_path() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_400_and_what_does_not_coerce_422() {
+async fn malformed_variables_are_400_and_uncoercible_ones_422() {
     let app = TestApp::start(Mode::Trusted).await;
     let path = url(MERCHANTS);
     for query in [
@@ -288,7 +288,7 @@ async fn what_cannot_be_read_is_400_and_what_does_not_coerce_422() {
 }
 
 #[tokio::test]
-async fn an_unknown_document_is_404_and_nobody_stores_that() {
+async fn an_unknown_document_is_404_and_not_stored() {
     let app = TestApp::start(Mode::Trusted).await;
     let unknown = DocumentId::of("unknown");
     for path in [format!("/q/{unknown}"), "/q/nonsense".to_owned(), format!("/q/sha256:{unknown}")]
@@ -307,7 +307,7 @@ async fn an_unknown_document_is_404_and_nobody_stores_that() {
 }
 
 #[tokio::test]
-async fn what_may_be_stored_has_one_media_type_and_errors_have_that_which_the_client_reads() {
+async fn storable_answers_have_one_media_type_and_errors_the_negotiated_one() {
     let (app, _, url) = merchant().await;
     let plain = app.get(&url).await;
     for accept in [
@@ -364,7 +364,7 @@ async fn two_media_types_at_one_url_have_two_etags() {
 }
 
 #[tokio::test]
-async fn no_head_is_long_because_of_a_long_url() {
+async fn a_long_url_does_not_make_long_headers() {
     let app = TestApp::start(Mode::Trusted).await;
     let long = json!({"input": {"name": "n", "description": "d".repeat(20_000), "city": "Ghent"}});
     let created = app.post(&url(CREATE), &json!({ "variables": long })).await;

@@ -128,7 +128,7 @@ type Good @entity { id: ID! @id weight: Float @index note: String shop: Shop @re
 "#;
 
 #[test]
-fn what_versions_rest_on_is_missed_and_put_back_with_new_versions() {
+fn dropped_triggers_are_found_and_repaired_with_new_versions() {
     let Some(postgres) = Postgres::start() else { return };
     let (mut admin, model) = migrated(&postgres, "damage", SDL);
     let run = |sql: &str| postgres.run("damage", sql);
@@ -224,7 +224,7 @@ fn what_versions_rest_on_is_missed_and_put_back_with_new_versions() {
 }
 
 #[test]
-fn what_nobody_would_see_is_told() {
+fn check_reports_what_no_version_can_see() {
     let Some(postgres) = Postgres::start() else { return };
     let (admin, model) = migrated(&postgres, "unseen", SDL);
     for (made, unmade, message) in [
@@ -368,7 +368,7 @@ INSERT INTO readings (value) SELECT n FROM generate_series(1, 10) n;
 "#;
 
 #[test]
-fn the_model_of_a_database_of_others_is_read_from_its_types_and_served_without_altering_it() {
+fn an_existing_database_is_pulled_and_served_unaltered() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.create("theirs");
     postgres.run("theirs", THEIRS);

@@ -84,7 +84,7 @@ async fn a_flight_is_one_transaction_that_sees_one_snapshot() {
 }
 
 #[tokio::test]
-async fn statements_are_prepared_anew_where_a_table_has_changed_under_them() {
+async fn statements_are_prepared_again_after_a_table_was_altered() {
     let Some(postgres) = Postgres::start() else { return };
     let mut connection = connect(&postgres.url("postgres"), Role::Write).await;
     connection.script("CREATE TABLE a (x int); INSERT INTO a VALUES (7)").await.unwrap();
@@ -108,7 +108,7 @@ async fn statements_are_prepared_anew_where_a_table_has_changed_under_them() {
 }
 
 #[tokio::test]
-async fn a_flight_that_is_given_up_can_be_cancelled_and_leaves_the_connection_usable() {
+async fn a_cancelled_flight_leaves_the_connection_usable() {
     let Some(postgres) = Postgres::start() else { return };
     let mut connection = connect(&postgres.url("postgres"), Role::Write).await;
     connection.script("BEGIN").await.unwrap();
@@ -135,7 +135,7 @@ async fn a_flight_that_is_given_up_can_be_cancelled_and_leaves_the_connection_us
 }
 
 #[tokio::test]
-async fn a_script_has_many_statements_and_is_done_as_a_whole() {
+async fn a_script_of_many_statements_is_atomic() {
     let Some(postgres) = Postgres::start() else { return };
     // Within any runtime of the caller.
     let url = postgres.url("postgres").parse().unwrap();
@@ -193,7 +193,7 @@ fn certificates(data: &Path) {
 }
 
 #[tokio::test]
-async fn logins_and_tls_are_as_the_url_wants_them() {
+async fn logins_and_tls_follow_the_url() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let Some(_postgres) = guarded(port) else { return };
     let ca = std::env::temp_dir().join(format!("freshql-test-ca-{}.crt", std::process::id()));

@@ -200,7 +200,7 @@ const ALTERATIONS: [(&str, &str, bool); 15] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_altered_by_hand_the_next_request_is_answered_right() {
+async fn after_ddl_by_hand_the_next_request_is_answered_correctly() {
     let mut cluster = Cluster::start().await;
     let before = cluster.look("the start").await;
     assert!(before.iter().all(|answer| answer.contains("\"etag\"")), "{before:#?}");
@@ -233,7 +233,7 @@ async fn whatever_is_altered_by_hand_the_next_request_is_answered_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_leaves_the_definition_as_it_is_leaves_etags_and_caches_as_they_are() {
+async fn ddl_that_does_not_change_a_table_changes_no_etag() {
     let mut cluster = Cluster::start().await;
     cluster.look("the start").await;
     let before = cluster.look("the start").await;
@@ -272,7 +272,7 @@ async fn what_leaves_the_definition_as_it_is_leaves_etags_and_caches_as_they_are
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_may_not_write_down_what_was_altered_gives_no_etags() {
+async fn a_node_that_cannot_record_an_alteration_gives_no_etags() {
     let mut cluster = Cluster::start().await;
     cluster.look("the start").await;
     let role = format!("reader_{}", std::process::id());

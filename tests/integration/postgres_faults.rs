@@ -119,7 +119,7 @@ async fn a_server_that_takes_no_more_connections_is_a_503_until_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_server_stands_still_nobody_is_told_what_was_true_before() {
+async fn a_stalled_server_causes_no_stale_answer() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.create("still");
     let database: Database = postgres.url("still").parse().unwrap();

@@ -126,7 +126,7 @@ impl Drop for Session {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_commits_late_is_told_once_and_what_was_acknowledged_before_is_not_held_up() {
+async fn a_late_commit_is_reported_once_and_delays_no_acknowledged_one() {
     let Some(postgres) = Postgres::start() else { return };
     let database = database(&postgres, "late");
     let Node { store, told } = Node::open(&database).await;
@@ -167,7 +167,7 @@ async fn what_commits_late_is_told_once_and_what_was_acknowledged_before_is_not_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_are_those_that_sqlite_tells() {
+async fn the_feed_reports_the_same_changes_as_on_sqlite() {
     let Some(postgres) = Postgres::start() else { return };
     let there = database(&postgres, "alike");
     let directory = tempfile::tempdir().unwrap();
@@ -210,7 +210,7 @@ async fn changes_are_those_that_sqlite_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_forgets_what_it_cannot_know() {
+async fn a_node_forgets_everything_when_it_cannot_know_what_changed() {
     let Some(postgres) = Postgres::start() else { return };
     let database = database(&postgres, "forget");
     let Node { store, told } = Node::open(&database).await;
@@ -263,7 +263,7 @@ async fn a_node_forgets_what_it_cannot_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pruning_keeps_what_somebody_may_not_have_read() {
+async fn pruning_keeps_what_a_node_may_not_have_read() {
     let Some(postgres) = Postgres::start() else { return };
     let database = database(&postgres, "prune");
     let Node { store, told } = Node::open(&database).await;
@@ -327,7 +327,7 @@ async fn a_connection_that_is_killed_is_opened_again_and_nothing_is_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_ask_at_once_share_checks() {
+async fn concurrent_requests_share_checks() {
     let Some(postgres) = Postgres::start() else { return };
     let database = database(&postgres, "shared");
     let Node { store, told } = Node::open(&database).await;

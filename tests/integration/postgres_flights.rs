@@ -178,7 +178,7 @@ async fn an_answer_takes_a_flight_for_each_level_a_mutation_one_and_a_304_a_chec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn within_a_bound_who_writes_or_reads_waits_until_the_server_knows_what_he_is_shown() {
+async fn within_a_bound_no_answer_precedes_what_the_server_knows() {
     let bound = "bounded 60000ms".parse().unwrap();
     let Some(market) = Market::open(bound).await else { return };
     let merchants = market.ids("merchants");

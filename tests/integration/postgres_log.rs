@@ -252,7 +252,7 @@ fn replicas_and_roles_without_rights_to_the_log_write_versions_and_records() {
 }
 
 #[test]
-fn values_that_lists_are_cut_by_are_written_alike_whatever_the_session_has_set() {
+fn list_keys_are_logged_alike_whatever_the_session_settings() {
     let Some(postgres) = Postgres::start() else { return };
     let log = Log::new(&postgres, "parts");
     let long = "é".repeat(101);

@@ -95,7 +95,7 @@ const ALTERATIONS: [&str; 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_compared_without_a_check_and_is_none_after_an_alteration_by_hand() {
+async fn a_token_is_compared_without_a_check_and_is_stale_after_ddl_by_hand() {
     let Some(shop) = Shop::open().await else { return };
     for alteration in ALTERATIONS {
         let token = shop.warm().await;
@@ -171,7 +171,7 @@ fn fail(shop: &Shop, times: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_in_another_transactions_way_is_tried_again_and_told_after_three_times() {
+async fn serialization_failures_are_retried_three_times() {
     let Some(shop) = Shop::open().await else { return };
     for (round, code) in ["40001", "40P01"].into_iter().enumerate() {
         shop.run("DROP SEQUENCE IF EXISTS failures; DROP FUNCTION IF EXISTS fail CASCADE");
@@ -191,7 +191,7 @@ async fn who_was_in_another_transactions_way_is_tried_again_and_told_after_three
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_dies_at_the_commit_leaves_the_outcome_unknown_or_is_asked_for_it() {
+async fn a_connection_lost_at_commit_is_reported_as_unknown_or_resolved_by_its_key() {
     let Some(shop) = Shop::open().await else { return };
     shop.run(&failing("PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5);"));
     fail(&shop, 1);
@@ -211,7 +211,7 @@ async fn a_connection_that_dies_at_the_commit_leaves_the_outcome_unknown_or_is_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_the_server_has_closed_meanwhile_is_not_used() {
+async fn a_connection_that_the_server_has_closed_is_not_used() {
     let Some(shop) = Shop::open().await else { return };
     let mut token = shop.warm().await;
     for round in 0..3 {

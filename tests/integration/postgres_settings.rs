@@ -30,7 +30,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_database_sets_for_its_sessions_changes_no_answer_and_no_command() {
+async fn session_defaults_of_a_database_change_no_answer_and_no_command() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.create("odd");
     for setting in SETTINGS {
@@ -55,7 +55,7 @@ async fn what_a_database_sets_for_its_sessions_changes_no_answer_and_no_command(
 }
 
 #[test]
-fn a_database_of_another_encoding_is_refused_before_anything_is_made_in_it() {
+fn a_database_of_another_encoding_is_refused_and_left_unchanged() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.run(
         "postgres",
@@ -70,7 +70,7 @@ fn a_database_of_another_encoding_is_refused_before_anything_is_made_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_is_not_stopped_by_the_time_that_a_database_allows_its_statements() {
+async fn a_commands_statements_ignore_the_databases_statement_timeout() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.create("hasty");
     postgres.run("postgres", "ALTER DATABASE hasty SET statement_timeout = '100ms'");

@@ -217,52 +217,63 @@ const SPELLINGS: [(Option<&str>, Option<&str>); 12] = [
 ];
 
 #[tokio::test]
-async fn one_copy_is_kept_for_each_coding_whatever_clients_send() {
-    with_each("one_copy_is_kept_for_each_coding_whatever_clients_send", async |kind, mut cache| {
-        let path = path_of("page");
-        let plain = cache.get(&path, &[]).await;
-        for (spelling, coding) in SPELLINGS {
-            for accept in [
-                "*/*",
-                "application/json",
-                "application/graphql-response+json, application/json",
-                "text/html",
-            ] {
-                for origin in ORIGINS {
-                    let headers = [
-                        (ACCEPT, accept),
-                        (ORIGIN, origin),
-                        (ACCEPT_ENCODING, spelling.unwrap_or_default()),
-                    ];
-                    let sent = if spelling.is_some() { &headers[..] } else { &headers[..2] };
-                    let answer = cache.get(&path, sent).await;
-                    let given =
-                        answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap());
-                    assert_eq!((answer.status.as_u16(), given), (200, coding), "{kind:?} {sent:?}");
-                    assert_eq!(answer.header(VARY), "Accept-Encoding");
-                    assert_eq!(answer.header(CONTENT_TYPE), "application/json; charset=utf-8");
-                    assert_eq!(answer.header(ACCESS_CONTROL_ALLOW_ORIGIN), "*");
-                    assert_eq!(answer.header(CACHE_CONTROL), plain.header(CACHE_CONTROL));
-                    let suffix = match coding {
-                        None => "",
-                        Some("br") => ".br",
-                        Some("zstd") => ".zst",
-                        _ => ".gz",
-                    };
-                    assert_eq!(
-                        answer.etag(),
-                        format!("\"{}{suffix}\"", plain.etag().trim_matches('"'))
-                    );
-                    // The client revalidates.
-                    let mut again = sent.to_vec();
-                    let tag = answer.etag().to_owned();
-                    again.push((IF_NONE_MATCH, &tag));
-                    assert_eq!(cache.get(&path, &again).await.status, 304, "{kind:?} {again:?}");
+async fn varnish_keeps_one_copy_per_coding_whatever_clients_send() {
+    with_each(
+        "varnish_keeps_one_copy_per_coding_whatever_clients_send",
+        async |kind, mut cache| {
+            let path = path_of("page");
+            let plain = cache.get(&path, &[]).await;
+            for (spelling, coding) in SPELLINGS {
+                for accept in [
+                    "*/*",
+                    "application/json",
+                    "application/graphql-response+json, application/json",
+                    "text/html",
+                ] {
+                    for origin in ORIGINS {
+                        let headers = [
+                            (ACCEPT, accept),
+                            (ORIGIN, origin),
+                            (ACCEPT_ENCODING, spelling.unwrap_or_default()),
+                        ];
+                        let sent = if spelling.is_some() { &headers[..] } else { &headers[..2] };
+                        let answer = cache.get(&path, sent).await;
+                        let given =
+                            answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap());
+                        assert_eq!(
+                            (answer.status.as_u16(), given),
+                            (200, coding),
+                            "{kind:?} {sent:?}"
+                        );
+                        assert_eq!(answer.header(VARY), "Accept-Encoding");
+                        assert_eq!(answer.header(CONTENT_TYPE), "application/json; charset=utf-8");
+                        assert_eq!(answer.header(ACCESS_CONTROL_ALLOW_ORIGIN), "*");
+                        assert_eq!(answer.header(CACHE_CONTROL), plain.header(CACHE_CONTROL));
+                        let suffix = match coding {
+                            None => "",
+                            Some("br") => ".br",
+                            Some("zstd") => ".zst",
+                            _ => ".gz",
+                        };
+                        assert_eq!(
+                            answer.etag(),
+                            format!("\"{}{suffix}\"", plain.etag().trim_matches('"'))
+                        );
+                        // The client revalidates.
+                        let mut again = sent.to_vec();
+                        let tag = answer.etag().to_owned();
+                        again.push((IF_NONE_MATCH, &tag));
+                        assert_eq!(
+                            cache.get(&path, &again).await.status,
+                            304,
+                            "{kind:?} {again:?}"
+                        );
+                    }
                 }
             }
-        }
-        assert_eq!(cache.origin.asked().await, ["GET 200"; 4], "{kind:?}");
-    })
+            assert_eq!(cache.origin.asked().await, ["GET 200"; 4], "{kind:?}");
+        },
+    )
     .await;
 }
 
@@ -321,8 +332,8 @@ async fn varnish_spreads_what_it_does_not_have_over_the_nodes_of_the_compose_fil
 }
 
 #[tokio::test]
-async fn varnish_as_it_is_keeps_one_copy_and_unpacks_it() {
-    let test = "varnish_as_it_is_keeps_one_copy_and_unpacks_it";
+async fn varnish_by_default_keeps_one_copy_and_decompresses_it() {
+    let test = "varnish_by_default_keeps_one_copy_and_decompresses_it";
     if !there(test, &[("varnishd", program_in("/usr/sbin", "varnishd").is_file())]) {
         return;
     }
@@ -354,36 +365,33 @@ async fn varnish_as_it_is_keeps_one_copy_and_unpacks_it() {
 }
 
 #[tokio::test]
-async fn what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again() {
-    with_each(
-        "what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again",
-        async |kind, mut cache| {
-            let path = path_of("news");
-            let first = cache.get(&path, &[]).await;
-            assert_eq!(first.status, 200);
-            assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
-            tokio::time::sleep(kind.over()).await;
-            let again = cache.get(&path, &[]).await;
-            assert_eq!(
-                (again.status, &again.body, again.etag()),
-                (first.status, &first.body, first.etag())
-            );
-            assert_eq!(cache.origin.asked().await, ["GET 304"], "{kind:?}");
-            // An external write is visible when the second has passed, and nothing older after
-            // that.
-            cache.origin.edit("news", "changed");
-            tokio::time::sleep(kind.over()).await;
-            let changed = cache.get(&path, &[(IF_NONE_MATCH, first.etag())]).await;
-            assert_eq!(changed.status, 200, "{kind:?}");
-            assert!(changed.text().contains("changed") && changed.etag() != first.etag());
-            assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
-            // Not even if the server is down.
-            crate::harness::signal(&cache.origin.program.process, "KILL");
-            cache.origin.program.process.wait().await.unwrap();
-            tokio::time::sleep(kind.over()).await;
-            assert!(cache.get(&path, &[]).await.status.is_server_error(), "{kind:?}");
-        },
-    )
+async fn a_copy_older_than_s_maxage_is_revalidated_by_a_304() {
+    with_each("a_copy_older_than_s_maxage_is_revalidated_by_a_304", async |kind, mut cache| {
+        let path = path_of("news");
+        let first = cache.get(&path, &[]).await;
+        assert_eq!(first.status, 200);
+        assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
+        tokio::time::sleep(kind.over()).await;
+        let again = cache.get(&path, &[]).await;
+        assert_eq!(
+            (again.status, &again.body, again.etag()),
+            (first.status, &first.body, first.etag())
+        );
+        assert_eq!(cache.origin.asked().await, ["GET 304"], "{kind:?}");
+        // An external write is visible when the second has passed, and nothing older after
+        // that.
+        cache.origin.edit("news", "changed");
+        tokio::time::sleep(kind.over()).await;
+        let changed = cache.get(&path, &[(IF_NONE_MATCH, first.etag())]).await;
+        assert_eq!(changed.status, 200, "{kind:?}");
+        assert!(changed.text().contains("changed") && changed.etag() != first.etag());
+        assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
+        // Not even if the server is down.
+        crate::harness::signal(&cache.origin.program.process, "KILL");
+        cache.origin.program.process.wait().await.unwrap();
+        tokio::time::sleep(kind.over()).await;
+        assert!(cache.get(&path, &[]).await.status.is_server_error(), "{kind:?}");
+    })
     .await;
 }
 
@@ -411,8 +419,8 @@ async fn stale_while_revalidate_is_what_varnish_may_serve_longer() {
 }
 
 #[tokio::test]
-async fn lists_and_stars_in_if_none_match_are_understood() {
-    with_each("lists_and_stars_in_if_none_match_are_understood", async |kind, mut cache| {
+async fn if_none_match_lists_and_stars_work_through_a_proxy() {
+    with_each("if_none_match_lists_and_stars_work_through_a_proxy", async |kind, mut cache| {
         for (entity, asked) in [("page", false), ("draft", true)] {
             let path = path_of(entity);
             let full = cache.get(&path, &[]).await;
@@ -451,8 +459,8 @@ async fn lists_and_stars_in_if_none_match_are_understood() {
 }
 
 #[tokio::test]
-async fn a_public_copy_is_for_everybody_whoever_asks() {
-    with_each("a_public_copy_is_for_everybody_whoever_asks", async |kind, mut cache| {
+async fn a_public_copy_serves_every_viewer() {
+    with_each("a_public_copy_serves_every_viewer", async |kind, mut cache| {
         let path = path_of("page");
         let first = cache.get(&path, &[(AUTHORIZATION, "Bearer x"), (COOKIE, "session=1")]).await;
         assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
@@ -475,8 +483,8 @@ async fn a_public_copy_is_for_everybody_whoever_asks() {
 }
 
 #[tokio::test]
-async fn what_depends_on_who_asks_is_kept_by_no_cache() {
-    with_each("what_depends_on_who_asks_is_kept_by_no_cache", async |kind, mut cache| {
+async fn private_answers_are_stored_by_no_shared_cache() {
+    with_each("private_answers_are_stored_by_no_shared_cache", async |kind, mut cache| {
         let path = path_without_variables("secrets");
         let [ada, bob] = ["ada", "bob"].map(|sub| token(&json!({ "sub": sub })));
         let bearer = |token: &str| format!("Bearer {token}");
@@ -547,8 +555,8 @@ async fn what_depends_on_who_asks_is_kept_by_no_cache() {
 }
 
 #[tokio::test]
-async fn errors_posts_and_private_answers_are_never_kept() {
-    with_each("errors_posts_and_private_answers_are_never_kept", async |kind, mut cache| {
+async fn errors_posts_and_private_answers_are_never_stored() {
+    with_each("errors_posts_and_private_answers_are_never_stored", async |kind, mut cache| {
         let unknown = format!("/q/{}", "0".repeat(64));
         let incomplete = path_without_variables("page");
         let malformed = format!("{incomplete}?variables=%7B");

@@ -148,7 +148,7 @@ async fn write_and_be_refused(node: &Program) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_others_is_pulled_served_and_written_and_every_write_to_it_is_seen() {
+async fn an_existing_database_is_pulled_served_and_every_write_to_it_is_seen() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.create("erp");
     postgres.run("erp", TABLES);

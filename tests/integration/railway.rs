@@ -80,7 +80,7 @@ const STATIONS: [(&str, &str, Option<&str>); 7] = [
 ];
 
 #[tokio::test]
-async fn keys_that_clients_give_are_read_and_written_as_they_are() {
+async fn client_assigned_keys_are_stored_unchanged() {
     let railway = Railway::start().await;
     railway.create_stations(&STATIONS).await;
     for (code, name, opened) in STATIONS {
@@ -153,7 +153,7 @@ async fn walk(railway: &Railway, order: &Value, size: usize, forward: bool) -> V
 }
 
 #[tokio::test]
-async fn pages_joined_are_the_whole_list_whichever_way_one_walks() {
+async fn pages_in_either_direction_add_up_to_the_whole_list() {
     let railway = Railway::start().await;
     railway.create_stations(&STATIONS).await;
     for (order, wanted) in [
@@ -185,7 +185,7 @@ async fn pages_joined_are_the_whole_list_whichever_way_one_walks() {
 }
 
 #[tokio::test]
-async fn an_answer_is_new_exactly_when_what_it_shows_has_changed() {
+async fn an_etag_changes_exactly_when_its_answer_does() {
     let railway = Railway::start().await;
     railway.create_stations(&STATIONS).await;
     let link = json!({"fromId": "b", "toId": "c d", "lengthKm": "12.500"});
@@ -235,7 +235,7 @@ async fn an_answer_is_new_exactly_when_what_it_shows_has_changed() {
 }
 
 #[tokio::test]
-async fn rows_that_point_to_each_other_and_are_guarded_by_their_etags() {
+async fn mutually_referring_rows_are_written_under_their_etags() {
     let railway = Railway::start().await;
     let operator = railway
         .write("Found", json!({"operator": {"name": "ACME", "secret": "s", "founded": "1999-12-31T23:00:00-01:00"}}))
@@ -281,7 +281,7 @@ async fn rows_that_point_to_each_other_and_are_guarded_by_their_etags() {
 }
 
 #[tokio::test]
-async fn the_least_of_what_is_selected_may_be_cached() {
+async fn an_answer_has_the_shortest_max_age_of_its_selection() {
     let railway = Railway::start().await;
     railway.create_stations(&STATIONS[..2]).await;
     for (name, variables, wanted) in [

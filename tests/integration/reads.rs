@@ -37,22 +37,22 @@ fn each(
 }
 
 #[test]
-fn answers_are_those_of_a_plain_reading() {
+fn reads_agree_with_an_in_memory_model() {
     check_bookshop(100, questions(), each(is_a_plain_reading));
 }
 
 #[test]
-fn any_model_answers_as_a_plain_reading() {
+fn reads_of_any_model_agree_with_an_in_memory_model() {
     check_models(60, questions(), each(is_a_plain_reading));
 }
 
 #[test]
-fn pages_joined_are_the_whole_list_once_whichever_way_one_walks() {
+fn pages_in_either_direction_show_each_row_once() {
     check_bookshop(60, questions(), each(pages_are_the_whole_list));
 }
 
 #[test]
-fn pages_of_any_model_joined_are_the_whole_list() {
+fn pages_of_any_model_show_each_row_once() {
     check_models(60, questions(), each(pages_are_the_whole_list));
 }
 

@@ -55,7 +55,7 @@ async fn is_served(app: &TestApp, name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn manifests_are_registered_and_every_name_is_resolved_in_every_place() {
+async fn manifests_are_registered_and_their_names_resolve_at_every_endpoint() {
     for mode in [Mode::Trusted, Mode::Apq] {
         let app = TestApp::start(mode).await;
         let sha256 = Sha256Hash::of(B).to_string();
@@ -108,7 +108,7 @@ async fn names_travel_to_the_other_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refused() {
+async fn of_two_documents_given_one_name_concurrently_one_is_refused() {
     let a = TestApp::start(Mode::Trusted).await;
     let b = a.beside().await;
     for round in 0..24 {
@@ -162,7 +162,7 @@ async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refuse
 }
 
 #[tokio::test]
-async fn what_is_refused_is_told_with_its_reason_and_the_rest_is_registered() {
+async fn refused_documents_are_reported_with_the_reason_and_the_rest_are_registered() {
     let app = TestApp::start(Mode::Trusted).await;
     assert_eq!(push(&app, &json!({"first": A})).await.0, 200);
     let (status, told) =
@@ -200,7 +200,7 @@ async fn relay_compilers_form_is_answered_with_the_id() {
 }
 
 #[tokio::test]
-async fn a_miss_tells_the_id_of_the_operation_with_that_name_whatever_way_it_was_asked() {
+async fn a_miss_names_the_id_of_the_operation_with_that_name() {
     let app = TestApp::start(Mode::Trusted).await;
     let unknown = DocumentId::of("nothing").to_string();
     for way in ways(&unknown) {
@@ -346,7 +346,7 @@ async fn typename_is_added_to_registered_documents_and_is_part_of_their_etags() 
 }
 
 #[tokio::test]
-async fn manifests_are_written_for_every_tool_and_may_be_pushed_as_they_are() {
+async fn manifests_are_written_for_every_tool_and_can_be_pushed() {
     let app = TestApp::start(Mode::Trusted).await;
     for format in [Format::Apollo, Format::Relay, Format::Codegen] {
         let manifest = app::manifest(&app.config, format).await.unwrap();
@@ -373,7 +373,7 @@ fn told(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks() {
+async fn push_registers_a_manifest_and_check_reports_what_a_new_model_breaks() {
     let app = TestApp::start(Mode::Trusted).await;
     let directory = app.directory.path();
     let to = format!("http://{}", app.address());
@@ -426,7 +426,7 @@ async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
+async fn errors_of_push_and_check_are_one_line() {
     let (app, other) = (TestApp::start(Mode::Trusted).await, project());
     let directory = app.directory.path();
     let to = format!("http://{}", app.address());

@@ -85,7 +85,7 @@ enum Meaning {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_node_goes_on_where_its_model_fits_and_says_which_migration_does_not() {
+async fn an_older_node_serves_what_still_fits_and_names_the_migration_that_does_not() {
     let Some(postgres) = Postgres::start() else { return };
     for (name, sql, meaning) in [
         ("added", "ALTER TABLE things ADD COLUMN colour text;", Meaning::Fits),

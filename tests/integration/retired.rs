@@ -67,7 +67,7 @@ async fn listed(app: &TestApp, text: &str) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() {
+async fn a_page_still_open_after_its_query_file_was_edited_gets_its_304() {
     let (app, etag) = edited().await;
     let old = app.get_with(&url(MERCHANTS), &[(IF_NONE_MATCH, &etag)]).await;
     assert_eq!(old.status, StatusCode::NOT_MODIFIED);
@@ -115,7 +115,7 @@ async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() 
 }
 
 #[tokio::test]
-async fn retired_document_is_forgotten_when_its_time_is_over() {
+async fn a_retired_document_is_forgotten_after_its_retention() {
     let (app, _) = edited().await;
     let aged = "UPDATE _freshql_document SET retired_at = unixepoch() - 7 * 86400 + 60 WHERE retired_at IS NOT NULL";
     assert_eq!(run(&app, aged), 1);
@@ -135,7 +135,7 @@ async fn retired_document_is_forgotten_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn server_that_runs_on_forgets_retired_documents_too() {
+async fn a_running_server_forgets_retired_documents_too() {
     let (app, _) = edited().await;
     let model =
         freshql::model::parse::parse("m", include_str!("../../schema.graphql")).unwrap().model;
@@ -166,7 +166,7 @@ async fn server_that_runs_on_forgets_retired_documents_too() {
 }
 
 #[tokio::test]
-async fn delete_ends_a_retired_document_at_once_and_put_keeps_it_for_good() {
+async fn delete_removes_a_retired_document_and_put_keeps_it_for_good() {
     let (app, _) = edited().await;
     assert_eq!(
         admin(&app, Method::PUT, &url(MERCHANTS), MERCHANTS).await.status,
@@ -190,7 +190,7 @@ async fn delete_ends_a_retired_document_at_once_and_put_keeps_it_for_good() {
 }
 
 #[tokio::test]
-async fn document_of_a_file_that_is_also_registered_over_http_outlives_the_file() {
+async fn a_document_also_registered_over_http_outlives_its_file() {
     let app = TestApp::start(Mode::Trusted).await;
     assert_eq!(admin(&app, Method::PUT, &url(MERCHANTS), MERCHANTS).await.status, 200);
     write(&app, EDITED);
@@ -227,7 +227,7 @@ async fn retention_of_zero_ends_a_document_with_its_file() {
 }
 
 #[tokio::test]
-async fn client_of_an_unknown_version_is_told_the_newest_one_and_not_a_retired_one() {
+async fn a_client_of_an_unknown_version_learns_the_newest_id() {
     let (app, _) = edited().await;
     let answer = app.get(&format!("/q/{}/Merchants", DocumentId::of("never registered"))).await;
     answer.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");

@@ -109,7 +109,7 @@ async fn a_field_that_may_not_be_read_refuses_the_operation() {
 }
 
 #[tokio::test]
-async fn odd_claims_show_no_more_than_none() {
+async fn malformed_claims_reveal_no_more_than_none() {
     let room = Newsroom::open(&[POSTS, NOTES]).await;
     let long = "ada".repeat(1000);
     for claims in [

@@ -32,7 +32,7 @@ fn as_private(headers: &HeaderMap) {
 }
 
 #[tokio::test]
-async fn viewers_take_turns_at_one_url_and_each_gets_its_own() {
+async fn viewers_alternating_at_one_url_each_get_their_own_answer() {
     let room = Newsroom::open(&[POSTS]).await;
     let viewers = [(user("ada"), 3), (user("bob"), 3), (user("eve"), 1), (role("x", "editor"), 4)];
     let mut etags = Vec::new();
@@ -53,7 +53,7 @@ async fn viewers_take_turns_at_one_url_and_each_gets_its_own() {
 }
 
 #[tokio::test]
-async fn viewers_whose_rules_come_down_to_the_same_share_one_entry() {
+async fn viewers_with_equal_views_share_one_cache_entry() {
     let room = Newsroom::with(MODEL, "", Mode::Open, &[POSTS]).await;
     let status = |answer: &Answer| answer.header("cache-status").to_owned();
     let first = room
@@ -91,7 +91,7 @@ async fn an_etag_of_another_view_gets_no_304() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_no_longer_good_opens_nothing_that_was_stored_with_it() {
+async fn an_expired_token_gets_nothing_that_was_cached_with_it() {
     let room = Newsroom::open(&[POSTS]).await;
     let ada = user("ada");
     assert_eq!(total(&room.get(POSTS, &Value::Null, Some(&ada)).await, "posts"), 3);
@@ -138,7 +138,7 @@ INSERT INTO posts (id, title, status, author_id, team_id) VALUES ('p4', 'Team dr
 ";
 
 #[tokio::test]
-async fn a_public_answer_is_one_for_all_and_stays_public_on_its_error_too() {
+async fn a_public_answer_is_shared_and_its_errors_are_public_too() {
     let room = Newsroom::open(&[PAGES, USERS]).await;
     let anonymous = room.get(PAGES, &Value::Null, None).await;
     for token in [user("ada"), role("x", "editor"), "rubbish".to_owned()] {
@@ -157,7 +157,7 @@ async fn a_public_answer_is_one_for_all_and_stays_public_on_its_error_too() {
 }
 
 #[tokio::test]
-async fn a_filter_is_no_way_to_learn_of_rows_or_fields_that_may_not_be_read() {
+async fn a_filter_reveals_no_hidden_row_or_field() {
     let room = Newsroom::open(&[CHOSEN]).await;
     let ask = async |r#where: Value, token: &str| {
         room.get(CHOSEN, &json!({"where": r#where}), Some(token)).await
@@ -207,7 +207,7 @@ async fn an_order_by_a_field_that_may_not_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn another_viewers_cursor_shows_only_ones_own_rows() {
+async fn another_viewers_cursor_reveals_no_hidden_row() {
     let room = Newsroom::open(&[PAGED]).await;
     let page = async |after: &Value, token: &str| {
         room.get(PAGED, &json!({"after": after}), Some(token)).await.json()
@@ -246,7 +246,7 @@ async fn a_relation_to_a_row_that_may_not_be_read_is_null() {
 }
 
 #[tokio::test]
-async fn who_asks_at_the_same_time_does_not_get_what_another_is_waiting_for() {
+async fn concurrent_viewers_do_not_share_a_flight() {
     let room = Newsroom::open(&[POSTS]).await;
     let viewers =
         [(Some(user("ada")), 3), (Some(user("eve")), 1), (Some(role("x", "editor")), 4), (None, 1)];

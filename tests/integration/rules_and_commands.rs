@@ -36,7 +36,7 @@ async fn mistakes(model: &str, has_auth: bool) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn queries_tells_which_operations_are_private_and_by_which_field() {
+async fn the_queries_command_shows_which_operations_are_private_and_why() {
     let directory = project(MODEL, "", &[POSTS, PAGES, NAMES, ANY]);
     let listed = app::queries(&config(&directory, true), true).await.unwrap();
     let listed: Value = serde_json::from_str(&listed).unwrap();
@@ -62,7 +62,7 @@ async fn queries_tells_which_operations_are_private_and_by_which_field() {
 }
 
 #[tokio::test]
-async fn an_entity_without_rule_and_a_rule_without_auth_are_mistakes() {
+async fn an_entity_without_a_rule_and_a_rule_without_auth_are_errors() {
     let open = "type A @entity { id: ID! @id name: String }";
     let ruled = "type A @entity @allow { id: ID! @id name: String }";
     assert!(
@@ -80,7 +80,7 @@ async fn an_entity_without_rule_and_a_rule_without_auth_are_mistakes() {
 }
 
 #[tokio::test]
-async fn check_warns_of_rules_that_tell_more_than_they_seem_to() {
+async fn check_warns_of_rules_that_reveal_more_than_they_seem_to() {
     let model = r#"
         type Org @entity @allow(to: [READ], role: "auditor") @allow(to: [DELETE], role: "owner") {
           id: ID! @id
@@ -107,7 +107,7 @@ async fn check_warns_of_rules_that_tell_more_than_they_seem_to() {
 }
 
 #[tokio::test]
-async fn explain_asks_as_somebody_and_shows_what_is_left_of_the_rules() {
+async fn explain_runs_as_a_viewer_and_shows_the_rules_that_remain() {
     let room = Newsroom::open(&[POSTS, PAGES]).await;
     let explain = async |document: &str, claims: Option<&str>| {
         let wanted = ExplainRequest {
@@ -133,7 +133,7 @@ async fn explain_asks_as_somebody_and_shows_what_is_left_of_the_rules() {
 }
 
 #[tokio::test]
-async fn a_case_is_asked_as_whom_it_says_and_its_etag_is_tried_as_that_viewer() {
+async fn a_test_case_runs_and_revalidates_as_its_viewer() {
     let project = crate::blog::project();
     let queries = project.path().join("queries");
     for file in ["CreatePost", "Messages", "Notes", "Page", "Post", "UpdatePost"] {

@@ -36,12 +36,12 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 #[test]
-fn a_viewer_is_answered_by_the_rows_that_the_rules_let_it_see() {
+fn a_viewer_sees_exactly_the_rows_that_the_rules_allow() {
     check_bookshop(100, cases(), are_answers_of_what_is_visible);
 }
 
 #[test]
-fn a_viewer_of_any_model_is_answered_by_the_rows_that_the_rules_let_it_see() {
+fn a_viewer_of_any_model_sees_exactly_the_rows_that_the_rules_allow() {
     check_models(60, cases(), are_answers_of_what_is_visible);
 }
 

@@ -47,7 +47,7 @@ async fn title(room: &Newsroom, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_may_not_be_read_is_not_there_for_a_mutation_whatever_the_token_says() {
+async fn a_row_that_may_not_be_read_does_not_exist_for_a_mutation() {
     let room = room().await;
     let eve = user("eve");
     let etag = room.get(ETAG, &json!({"id": "p2"}), Some(&user("ada"))).await.json();
@@ -133,7 +133,7 @@ async fn a_row_that_is_gone_is_a_conflict_for_who_reads_all_rows_and_no_row_for_
 }
 
 #[tokio::test]
-async fn a_row_that_hidden_rows_refer_to_is_not_deleted_and_nothing_but_that_is_told() {
+async fn a_row_that_hidden_rows_refer_to_is_not_deleted_and_nothing_else_is_revealed() {
     let room = Newsroom::open(&[DROP_USER]).await;
     room.sql("DELETE FROM members; INSERT INTO users (id, name) VALUES ('zoe', 'Zoe')");
     let admin = role("x", "admin");
@@ -170,7 +170,7 @@ async fn a_stale_etag_gets_the_row_as_its_viewer_may_read_it() {
 }
 
 #[tokio::test]
-async fn a_preset_takes_the_claim_and_nobody_can_give_a_row_to_somebody_else() {
+async fn a_preset_takes_the_claim_and_no_row_can_be_given_away() {
     let room = room().await;
     let input = json!({"input": {"id": "n1", "title": "New"}});
     let made = room.post(CREATE, &input, Some(&user("bob"))).await;
@@ -290,7 +290,7 @@ async fn a_denied_create_is_forbidden_and_a_token_that_could_help_is_asked_for()
 }
 
 #[tokio::test]
-async fn a_conflict_tells_its_fields_only_where_the_row_in_the_way_may_be_read() {
+async fn a_conflict_names_its_fields_only_if_the_conflicting_row_may_be_read() {
     let room = room().await;
     let input = |id: &str, slug: &str| json!({"input": {"id": id, "title": "x", "slug": slug}});
     let (ada, bob) = (user("ada"), user("bob"));
@@ -317,7 +317,7 @@ async fn a_conflict_tells_its_fields_only_where_the_row_in_the_way_may_be_read()
 }
 
 #[tokio::test]
-async fn a_foreign_key_does_not_tell_which_rows_there_are() {
+async fn a_foreign_key_does_not_reveal_hidden_rows() {
     let room = room().await;
     let input = |team: &str| json!({"input": {"id": "n1", "title": "x", "teamId": team}});
     let (ada, eve) = (user("ada"), user("eve"));
@@ -335,7 +335,7 @@ async fn a_foreign_key_does_not_tell_which_rows_there_are() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_its_views_own() {
+async fn an_idempotency_key_belongs_to_one_view() {
     let room = room().await;
     let key = [(HeaderName::from_static("idempotency-key"), "\"k1\"")];
     let input = |id: &str| json!({"input": {"id": id, "title": "x"}});

@@ -244,7 +244,7 @@ async fn write(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_that_is_sent_shows_what_only_another_may_read() {
+async fn under_load_no_viewer_receives_what_only_another_may_read() {
     let documents: Vec<&str> = QUERIES.into_iter().chain(MUTATIONS).collect();
     let room = Arc::new(Newsroom::with(MODEL, ROWS, Mode::Open, &documents).await);
     let found = Arc::new(Mutex::new(Found::default()));

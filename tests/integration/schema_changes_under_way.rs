@@ -277,7 +277,7 @@ async fn a_trigger_of_its_author_that_can_hide_changes_ends_validators_until_it_
 }
 
 #[tokio::test]
-async fn rows_that_a_cascade_takes_where_a_trigger_hides_it_are_not_answered_from_memory() {
+async fn rows_deleted_by_a_hidden_cascade_are_not_served_from_the_cache() {
     let scene = Scene::new().await;
     let products = "query P { products(first: 100) { totalCount } }";
     let registered = scene.app.admin(http::Method::PUT, &url(products), products).await;
@@ -306,7 +306,7 @@ async fn rows_that_a_cascade_takes_where_a_trigger_hides_it_are_not_answered_fro
 }
 
 #[tokio::test]
-async fn rows_that_a_new_unique_key_displaces_are_missed_by_nobody() {
+async fn rows_displaced_by_a_new_unique_key_are_invalidated() {
     // In the end, the key exists or has been dropped again before anybody has noticed; in one
     // transaction, and in several.
     for (begin, end) in [
@@ -343,7 +343,7 @@ async fn rows_that_a_new_unique_key_displaces_are_missed_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_trigger_that_was_away_for_a_while_has_missed_something() {
+async fn a_trigger_dropped_for_a_while_has_missed_changes() {
     let scene = Scene::new().await;
     let (etag, token) =
         (scene.app.get(&scene.merchant).await.etag().to_owned(), scene.token().await);

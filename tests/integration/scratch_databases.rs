@@ -24,7 +24,7 @@ fn made(postgres: &Postgres) -> Vec<String> {
 }
 
 #[test]
-fn what_a_killed_run_leaves_goes_with_the_next_and_what_a_living_one_uses_stays() {
+fn leftovers_of_a_killed_run_are_removed_by_the_next_and_running_ones_keep_theirs() {
     let Some(postgres) = Postgres::start() else { return };
     let database: Database = postgres.url("not_made_yet").parse().unwrap();
     let mut killed = ScratchDatabases::of_run(&database).unwrap();
@@ -53,7 +53,7 @@ fn what_a_killed_run_leaves_goes_with_the_next_and_what_a_living_one_uses_stays(
 }
 
 #[test]
-fn the_databases_of_a_project_stay_and_those_that_nobody_needs_go() {
+fn scratch_databases_of_a_project_are_kept_and_unused_ones_dropped() {
     let Some(postgres) = Postgres::start() else { return };
     let database: Database = postgres.url("postgres").parse().unwrap();
     let (mine, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -94,7 +94,7 @@ fn the_databases_of_a_project_stay_and_those_that_nobody_needs_go() {
 }
 
 #[test]
-fn a_role_that_may_make_no_database_is_told_what_to_do() {
+fn a_role_without_createdb_is_told_what_to_do() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.create("shelf");
     postgres.run("shelf", "CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app");

@@ -62,7 +62,7 @@ fn options_variables_and_keys_are_those_that_are_declared() {
 }
 
 #[test]
-fn a_wrong_value_is_refused_in_the_same_words_wherever_it_stands() {
+fn an_invalid_value_is_refused_with_the_same_message_wherever_it_is_set() {
     let freshql = |arguments: &[&str], variable: Option<(&str, &str)>| {
         let output = Command::new(env!("CARGO_BIN_EXE_freshql"))
             .args(arguments)

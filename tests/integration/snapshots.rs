@@ -78,7 +78,7 @@ fn insta_reads_the_demos_snapshots() {
 }
 
 #[tokio::test]
-async fn the_demo_answers_as_its_snapshots_say() {
+async fn the_demo_agrees_with_its_snapshots() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (text, is_good) = test(demo, TestOptions::default()).await;
     assert!(is_good, "{text}");
@@ -86,7 +86,7 @@ async fn the_demo_answers_as_its_snapshots_say() {
 }
 
 #[tokio::test]
-async fn a_project_gets_its_first_snapshots_and_cases_and_then_every_difference_is_told() {
+async fn a_project_gets_its_first_snapshots_and_then_every_difference_is_reported() {
     let project = shelf();
     let directory = project.path();
 
@@ -159,7 +159,7 @@ async fn a_project_gets_its_first_snapshots_and_cases_and_then_every_difference_
 }
 
 #[tokio::test]
-async fn rows_come_from_the_seed_and_no_case_sees_what_another_wrote() {
+async fn cases_start_from_the_seed_and_do_not_see_each_others_writes() {
     let project = shelf();
     let directory = project.path();
     std::fs::create_dir(directory.join("tests")).unwrap();
@@ -223,7 +223,7 @@ async fn triggers_that_change_other_rows_are_no_mistake() {
 }
 
 #[tokio::test]
-async fn mistakes_in_files_of_cases_are_told_with_their_places() {
+async fn errors_in_case_files_are_reported_with_their_location() {
     let project = shelf();
     let directory = project.path();
     let write = |name: &str, text: &str| {
@@ -255,7 +255,7 @@ async fn mistakes_in_files_of_cases_are_told_with_their_places() {
 }
 
 #[test]
-fn the_command_says_in_its_exit_status_and_as_json_what_differs() {
+fn the_test_command_reports_differences_by_exit_status_and_as_json() {
     let project = shelf();
     let directory = project.path();
     // `{}`: no case is wanted.

@@ -108,7 +108,7 @@ fn slots(statement: &Statement) -> Vec<u16> {
 }
 
 #[test]
-fn row_is_looked_up_by_its_key_or_a_unique_index() {
+fn a_row_is_looked_up_by_its_key_or_a_unique_index() {
     let demo = Demo::new();
     let product = demo.entity("Product");
     let by_key = demo.row("Product", &[product.key], &[demo.column("Product", "name")]);
@@ -126,7 +126,7 @@ fn row_is_looked_up_by_its_key_or_a_unique_index() {
 }
 
 #[test]
-fn list_is_read_along_an_index() {
+fn a_list_is_read_along_an_index() {
     let demo = Demo::new();
     let by_name = |entity| demo.list(entity, &[("name", UP), ("id", UP)]);
     insta::assert_snapshot!(demo.page(&by_name("Merchant")), @r#"
@@ -185,7 +185,7 @@ fn list_is_read_along_an_index() {
 }
 
 #[test]
-fn page_behind_a_cursor_is_searched_and_not_counted_off() {
+fn a_page_after_a_cursor_is_found_by_search_and_not_by_offset() {
     let demo = Demo::new();
     let by_name = List {
         cut: Some(demo.column("Product", "merchantId")),
@@ -237,7 +237,7 @@ fn page_behind_a_cursor_is_searched_and_not_counted_off() {
 }
 
 #[test]
-fn page_by_columns_that_may_be_null_loses_no_row() {
+fn a_page_ordered_by_nullable_columns_loses_no_row() {
     let demo = Demo::new();
     let after = |value: Option<u16>, order: Order| List {
         after: Some(vec![value, Some(2)]),
@@ -286,7 +286,7 @@ fn page_by_columns_that_may_be_null_loses_no_row() {
 }
 
 #[test]
-fn each_operator_says_what_it_means() {
+fn each_operator_becomes_the_expected_sql() {
     let demo = Demo::new();
     let (name, country) = (demo.column("Merchant", "name"), demo.column("Merchant", "country"));
     let compare = |column, comparison| Filter::Compare { column, comparison, slot: 1, fold: false };

@@ -91,7 +91,7 @@ async fn a_token_is_minted_with_the_secret_that_the_server_verifies_with() {
 }
 
 #[test]
-fn what_is_missing_for_a_token_is_told() {
+fn the_token_command_reports_what_is_missing() {
     let provider = "[auth]\nissuer = \"https://login.example.com/\"\naudience = \"api\"\n";
     for (auth, secret, claims, expected) in [
         ("", Some(SECRET), "{}", "there is no [auth] in freshql.toml"),

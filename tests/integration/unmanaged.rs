@@ -84,7 +84,7 @@ async fn update(app: &TestApp, id: &str, title: &str, etag: Option<&str>) -> Val
 }
 
 #[tokio::test]
-async fn the_owner_notices_nothing_and_is_noticed() {
+async fn the_owner_of_an_unmanaged_table_notices_nothing_and_its_writes_are_seen() {
     let app = TestApp::start_in(adopted(), Mode::Open, |_| {}).await;
     let owner = owner(app.directory.path());
     let mut etag = app.get(&url(NOTES)).await.etag().to_owned();
@@ -120,7 +120,7 @@ async fn the_owner_notices_nothing_and_is_noticed() {
 
 /// The server runs while the owner's tools change the schema.
 #[tokio::test]
-async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_it_is_repaired() {
+async fn dropping_our_triggers_under_a_running_server_ends_etags_until_repair() {
     let rebuild = "BEGIN; CREATE TABLE new (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body TEXT);
         INSERT INTO new SELECT id, title, body FROM notes; DROP TABLE notes; ALTER TABLE new RENAME TO notes; COMMIT";
     let forget =
@@ -251,7 +251,7 @@ async fn a_table_that_becomes_managed_and_unmanaged_again_gives_no_version_twice
 }
 
 #[test]
-fn numbers_that_no_clock_gives_are_told_and_healed() {
+fn versions_that_the_clock_cannot_give_are_reported_and_repaired() {
     let directory = adopted();
     let path = directory.path();
     let sql = "INSERT INTO _freshql_change (seq, entity, op, parts) VALUES ((1 << 53) - 1, 'Note', 'D', '{}')";
@@ -269,7 +269,7 @@ fn numbers_that_no_clock_gives_are_told_and_healed() {
 }
 
 #[tokio::test]
-async fn of_two_who_edit_a_row_that_is_somebody_elses_the_second_is_told() {
+async fn of_two_concurrent_edits_of_an_unmanaged_row_the_second_is_refused() {
     let app = TestApp::start_in(adopted(), Mode::Open, |_| {}).await;
     let owner = owner(app.directory.path());
     let token = |id: usize, notes: &Value| {
@@ -305,7 +305,7 @@ async fn of_two_who_edit_a_row_that_is_somebody_elses_the_second_is_told() {
 }
 
 #[tokio::test]
-async fn a_table_that_its_owner_has_rebuilt_is_watched_again_and_all_its_rows_are_new() {
+async fn a_table_rebuilt_by_its_owner_is_repaired_with_new_versions() {
     let directory = adopted();
     let app = TestApp::start_in(directory, Mode::Open, |_| {}).await;
     let before = app.get(&url(NOTES)).await;

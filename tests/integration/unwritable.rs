@@ -99,7 +99,7 @@ fn succeeds(program: &str, arguments: &[&str]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_takes_no_more_is_told_until_it_does() {
+async fn a_disk_error_is_reported_until_writes_succeed_again() {
     let project = project();
     assert!(freshql(project.path(), &["migrate", "up"]).status.success());
     // The server's files may grow to 256 KiB (in the shell's blocks of 512 bytes), until the limit
@@ -137,7 +137,7 @@ impl Drop for Disk<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_told_until_there_is_space() {
+async fn a_full_disk_is_reported_until_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::mount(directory.path(), &["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
     else {
@@ -156,7 +156,7 @@ async fn a_full_disk_is_told_until_there_is_space() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_can_only_be_read_is_served_and_told() {
+async fn a_read_only_file_is_served_and_reported() {
     let project = project();
     assert!(freshql(project.path(), &["migrate", "up"]).status.success());
     let database = project.path().join("freshql.db");

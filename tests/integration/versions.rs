@@ -103,7 +103,7 @@ const FILLED: &str = "type Thing @entity { id: ID! @id n: Int! @default(value: 7
 const WITHOUT: &str = "type Thing @entity { id: ID! @id }";
 
 #[tokio::test]
-async fn a_schema_that_comes_back_makes_no_old_validator_right() {
+async fn a_schema_that_is_restored_makes_no_old_etag_valid() {
     let as_it_is = |sql: String| sql;
     let dropped = |sql: String| sql.replace("-- ALTER TABLE", "ALTER TABLE");
     // At the end, model and versions are the same as at the beginning, but in between, NULLs were
@@ -161,7 +161,7 @@ async fn a_migration_that_runs_again_after_a_restore_may_fill_in_other_values() 
 /// Backups are taken and restored at any time, under a running server or before it starts, and
 /// writes continue from them.
 #[tokio::test]
-async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
+async fn no_etag_of_what_a_restore_undid_is_given_again() {
     let mut history = History::new();
     history.migrate(NULLABLE, |sql| sql);
     let mut engine = history.engine(NULLABLE).await;
@@ -205,10 +205,7 @@ async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
             6 => {
                 let from = file(&backup(any(backups)));
                 // Skipped on a machine without the program, but not in CI.
-                if !there(
-                    "no_validator_of_what_a_restore_has_undone_is_given_again",
-                    &[program("sqlite3")],
-                ) {
+                if !there("no_etag_of_what_a_restore_undid_is_given_again", &[program("sqlite3")]) {
                     continue;
                 }
                 assert!(

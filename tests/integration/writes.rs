@@ -10,7 +10,7 @@ use crate::database::{Driver, driver};
 use crate::harness::{CREATE, DELETE, MERCHANT, TestApp, UPDATE, url, url_with};
 
 #[tokio::test]
-async fn of_two_who_edit_the_same_row_the_second_is_told() {
+async fn of_two_concurrent_edits_of_a_row_the_second_is_refused() {
     let app = TestApp::start(Mode::Trusted).await;
     let (id, etag) = app.create_merchant("Merchant of the test").await;
     let update = |city: &str, etag: &str| json!({"variables": {"id": id, "patch": {"city": city}, "expectedEtag": etag}});
@@ -62,7 +62,7 @@ async fn if_match_stands_in_for_expected_etag() {
 }
 
 #[tokio::test]
-async fn if_match_is_for_the_one_field_that_could_take_it_and_tokens_count_in_any_spelling() {
+async fn if_match_applies_to_the_one_field_that_takes_a_token() {
     let app = TestApp::start(Mode::Open).await;
     let (one, tag_of_one) = app.create_merchant("One").await;
     let (two, _) = app.create_merchant("Two").await;
@@ -103,7 +103,7 @@ async fn if_match_is_for_the_one_field_that_could_take_it_and_tokens_count_in_an
 }
 
 #[tokio::test]
-async fn failed_writes_say_why_in_their_status() {
+async fn each_failed_write_has_its_status_and_code() {
     let app = TestApp::start(Mode::Trusted).await;
     let (id, _) = app.create_merchant("Merchant of the test").await;
     let nobody = "01900000-0000-7000-8000-000000000000";
@@ -164,7 +164,7 @@ async fn a_body_is_json_of_a_bounded_length() {
 }
 
 #[tokio::test]
-async fn a_mutation_that_took_too_long_to_begin_is_not_applied_later() {
+async fn a_mutation_that_timed_out_in_the_queue_is_not_applied_later() {
     let app = TestApp::start_with(Mode::Trusted, |config| {
         config.limits.timeout = Duration::from_millis(400);
         if let Database::Postgres(url) = &mut config.database {

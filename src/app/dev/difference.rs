@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn types_and_fields_that_come_and_go_are_told() {
+    fn added_and_removed_types_and_fields_are_listed() {
         let before = shape(
             "\"\"\"\nOld.\n\"\"\"\ntype A {\n  \"\"\"The a.\"\"\"\n  a: Int\n  b: Int\n}\nenum E {\n  X\n}\n",
         );

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_laid_out_in_its_own_order_and_what_differs_between_runs_is_named() {
+    fn json_keeps_its_order_and_values_that_differ_between_runs_become_placeholders() {
         let (key, now) = (uuid::Uuid::now_v7(), jiff::Timestamp::now());
         let json = format!(
             r#"{{"data":{{"z":1.50,"a":[],"e":{{}},"etag":"96okSNVjzjJASt65","version":"96okSNVjzjJASt65","name":"96okSNVjzjJASt65",
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn insta_reads_what_is_written() {
+    fn insta_reads_the_written_snapshots() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("snapshots/ProductPage__odd.snap");
         let text = text(
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_windows_is_the_same_snapshot_and_another_text_is_not() {
+    fn line_endings_do_not_change_a_snapshot_and_text_does() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.snap");
         std::fs::write(&path, "---\r\nsource: a\r\n---\r\nHTTP 200\r\n\r\n{}\r\n").unwrap();

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_has_its_line_and_what_would_be_right() {
+    fn each_error_has_its_line_and_a_suggestion() {
         let text = r#"
 [[auth]]
 issuer = "https://a.example"

@@ -179,7 +179,7 @@ async fn one_list_under_two_names_is_found_and_two_pages_are_not() {
 }
 
 #[tokio::test]
-async fn constants_that_no_request_can_be_answered_with_are_mistakes() {
+async fn constants_that_fail_every_request_are_errors() {
     let page = "first: must be between 0 and 100, found 1000";
     for (text, found) in [
         ("{ volumes(first: 1000) { totalCount } }", vec![format!("1:18 {page}")]),
@@ -220,7 +220,7 @@ async fn constants_that_no_request_can_be_answered_with_are_mistakes() {
 }
 
 #[tokio::test]
-async fn mutations_are_looked_at_too() {
+async fn mutations_are_checked_too() {
     let text = "mutation ($input: ShelfInput!) { createShelf(input: $input) { volumes(orderBy: [{ colour: ASC }]) { nodes { id } } } }";
     assert_eq!(findings(text).await.len(), 1);
 }

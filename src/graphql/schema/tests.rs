@@ -52,7 +52,7 @@ async fn sdl_says_what_introspection_says() {
 }
 
 #[test]
-fn names_that_clash_are_an_error_and_no_panic() {
+fn clashing_names_are_an_error_and_no_panic() {
     let mut model = marketplace();
     model.entities[3].name = "ProductInput".into();
     model.entities[0].columns[2].field = "and".into();

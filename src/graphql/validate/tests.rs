@@ -79,7 +79,7 @@ fn ordinary_documents_are_valid() {
 }
 
 #[test]
-fn what_does_not_parse_is_told_with_its_place() {
+fn syntax_errors_are_reported_with_their_location() {
     refuses("{ merchants { ", &["1:15 GRAPHQL_PARSE_FAILED syntax error"]);
     refuses("", &["1:1 GRAPHQL_PARSE_FAILED"]);
     refuses("# nothing\n", &["GRAPHQL_PARSE_FAILED"]);
@@ -95,7 +95,7 @@ fn what_does_not_parse_is_told_with_its_place() {
 }
 
 #[test]
-fn all_mistakes_are_told_in_the_order_of_the_text() {
+fn all_errors_are_reported_in_document_order() {
     refuses(
         "query Q($unused: Int) {\n  merchants(frist: 1) { total }\n  product { id { x } }\n  ...Missing\n}",
         &[
@@ -398,7 +398,7 @@ fn fields_with_the_same_key_are_the_same() {
 }
 
 #[test]
-fn what_asks_for_too_much_is_refused() {
+fn documents_beyond_the_limits_are_refused() {
     refuses(
         &format!("{{ tags {{ totalCount }} }} #{}", "x".repeat(MAX_DOCUMENT_BYTES)),
         &["QUERY_TOO_COMPLEX the document has"],

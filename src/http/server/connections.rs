@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_an_idle_connection_and_a_reader_have_their_time() {
+    fn heads_idle_connections_and_slow_readers_time_out() {
         let connections = Connections::new(limits(), None);
         let (idle, _a) = connections.register();
         let (half, _b) = connections.register();
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_idle_makes_room() {
+    fn the_longest_idle_connection_is_closed_first() {
         let connections = Connections::new(Limits { max_connections: 3, ..limits() }, None);
         let (busy, _a) = connections.register();
         let _under_way = Activity::begin(&busy, false);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_slow_to_send_a_body_makes_room_after_the_idle() {
+    fn slow_bodies_are_closed_after_idle_connections() {
         let connections = Connections::new(limits(), None);
         let (older, _a) = connections.register();
         let _older = Activity::begin(&older, false);
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn few_descriptors_are_shared_out() {
+    fn few_file_descriptors_are_divided_fairly() {
         let most = |descriptors| Connections::new(Limits::default(), descriptors).most;
         assert_eq!((most(None), most(Some(1 << 20)), most(Some(1024))), (10_000, 10_000, 984));
         assert_eq!((most(Some(80)), most(Some(60)), most(Some(0))), (40, 30, 1));

@@ -203,7 +203,7 @@ fn foreign_keys_have_the_type_of_what_they_point_to() {
 }
 
 #[test]
-fn the_fingerprint_is_that_of_the_meaning() {
+fn the_fingerprint_depends_on_the_meaning_alone() {
     let fingerprint = |text: &str| sound(text).fingerprint;
     let market = fingerprint(MARKET);
     let same = MARKET
@@ -240,7 +240,7 @@ fn the_fingerprint_is_that_of_the_meaning() {
 }
 
 #[test]
-fn every_line_end_gives_the_same_places() {
+fn every_line_ending_gives_the_same_locations() {
     let text = "type A @entity {\n  id: ID! @id\n  # a comment\n  b: Strin\n  c: String\n}\n";
     let places = |text: &str| {
         let mistakes = parse("f", text).unwrap_err();
@@ -277,7 +277,7 @@ fn the_directives_own_definitions_are_passed_over() {
 }
 
 #[test]
-fn all_mistakes_are_found_in_one_run() {
+fn all_errors_are_found_in_one_run() {
     let text = r#"
 type Shop @entty {
   id: ID! @id
@@ -438,7 +438,7 @@ mod random {
         #![proptest_config(ProptestConfig::with_cases(400))]
 
         #[test]
-        fn no_text_breaks_the_reader(
+        fn no_string_makes_the_parser_panic(
             edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, 0..PIECES.len()), 1..6)
         ) {
             let mut text = MARKET.to_owned();
@@ -453,7 +453,7 @@ mod random {
         }
 
         #[test]
-        fn no_words_in_any_order_break_the_reader(
+        fn no_sequence_of_tokens_makes_the_parser_panic(
             words in prop::collection::vec(0..PIECES.len() + 1, 0..40)
         ) {
             let mut text = MARKET.to_owned();
@@ -464,7 +464,7 @@ mod random {
         }
 
         #[test]
-        fn any_text_is_answered(text in "\\PC{0,80}") {
+        fn any_string_gives_a_model_or_errors(text in "\\PC{0,80}") {
             check(&text);
         }
     }

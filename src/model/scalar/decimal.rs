@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_rounded_is_refused() {
+    fn a_value_that_would_be_rounded_is_refused() {
         assert_eq!(parse("12.5", 12, 2), Ok(1250));
         assert_eq!(parse("-12.500", 12, 2), Ok(-1250));
         assert_eq!(parse("0012", 4, 2), Ok(1200));

@@ -112,7 +112,7 @@ fn literals_are_exact_and_enums_are_names() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_what_was_expected() {
+fn a_value_that_does_not_fit_is_refused_with_the_expected_type() {
     let mut messages = Vec::new();
     for (scalar, given) in [
         (Scalar::IdInt, json!("007")),
@@ -191,7 +191,7 @@ fn what_does_not_fit_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn what_another_program_wrote_wrongly_is_not_shown() {
+fn invalid_values_of_another_program_are_not_shown() {
     for (scalar, value) in [
         (Scalar::Int, Value::text("secret")),
         (Scalar::Int, Value::Int(1 << 31)),
@@ -274,7 +274,7 @@ fn numbers_in_json_keep_their_digits_or_are_refused() {
 }
 
 #[test]
-fn columns_of_texts_and_numbers_are_read_as_texts() {
+fn a_column_of_strings_and_numbers_is_read_as_strings() {
     assert_eq!(written(Scalar::String, &Value::Int(-7)).as_deref(), Ok(r#""-7""#));
     assert_eq!(written(Scalar::String, &Value::Real(1e3)).as_deref(), Ok(r#""1000.0""#));
     assert!(written(Scalar::String, &Value::Real(f64::INFINITY)).is_err());
@@ -346,7 +346,7 @@ proptest! {
     }
 
     #[test]
-    fn instants_sort_as_their_texts(a in -62_135_596_800i64..253_402_207_200, b in -62_135_596_800i64..253_402_207_200, ms in 0i64..1000) {
+    fn instants_sort_like_their_strings(a in -62_135_596_800i64..253_402_207_200, b in -62_135_596_800i64..253_402_207_200, ms in 0i64..1000) {
         let kept = |seconds: i64| {
             let instant = jiff::Timestamp::from_second(seconds).unwrap() + jiff::SignedDuration::from_millis(ms);
             let Ok(Value::Text(text)) = variable(Scalar::DateTime, json!(instant.to_string())) else { panic!("{instant}") };
@@ -358,7 +358,7 @@ proptest! {
     }
 
     #[test]
-    fn json_comes_back_with_one_spelling(given in any_json()) {
+    fn json_comes_back_in_canonical_form(given in any_json()) {
         let value = variable(Scalar::Json, given.clone()).unwrap();
         let text = written(Scalar::Json, &value).unwrap();
         let back: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -367,7 +367,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_breaks_a_scalar(text in "\\PC{0,40}|[0-9T:.+Ze-]{0,40}") {
+    fn no_string_makes_a_scalar_panic(text in "\\PC{0,40}|[0-9T:.+Ze-]{0,40}") {
         for (_, scalar) in BUILT_IN.into_iter().chain([("", Scalar::IdInt), ("", Scalar::IdUuid), ("", SIZE), ("", MONEY)]) {
             if let Ok(value) = variable(scalar, json!(text)) {
                 prop_assert!(written(scalar, &value).is_ok());

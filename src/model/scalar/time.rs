@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_instant_is_refused() {
+    fn invalid_instants_are_refused() {
         for wrong in [
             "",
             "2026-11-22",

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_are_read_with_their_nulls_and_what_breaks_off_is_none() {
+    fn arrays_are_read_with_nulls_and_truncated_ones_refused() {
         let mut array = Vec::new();
         for number in [1_i32, 1, 25, 3, 1, 1] {
             array.extend(number.to_be_bytes());

@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_would_be_the_same_are_told_apart() {
+    fn colliding_names_are_made_distinct() {
         let mut model = test_models::every_kind();
         model.entities[0].table = "a_b".to_owned();
         model.entities[0].columns[1].name = "c".to_owned();

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn records_come_in_the_words_of_the_model() {
+    fn records_use_the_names_of_the_model() {
         let (connection, model) = database();
         assert_eq!(newest(&connection).unwrap(), Version(0));
         let run = |sql: &str| connection.execute_batch(sql).unwrap();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_the_model_does_not_know_are_passed_over() {
+    fn records_outside_the_model_are_skipped() {
         let (connection, model) = database();
         connection
             .execute_batch(
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_or_too_old_is_pruned_and_the_newest_stays() {
+    fn excess_and_old_records_are_pruned_and_the_newest_kept() {
         let (connection, _) = database();
         assert_eq!(prune(&connection, limits(0, 1)).unwrap(), 0);
         connection
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn pruning_takes_small_bites() {
+    fn pruning_works_in_small_batches() {
         let (connection, _) = database();
         connection
             .execute_batch(

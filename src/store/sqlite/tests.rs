@@ -34,7 +34,7 @@ fn count_for_long(snapshot: &Snapshot<'_>) -> rusqlite::Result<i64> {
 }
 
 #[tokio::test]
-async fn a_read_that_nobody_waits_for_any_more_ends() {
+async fn an_abandoned_read_ends() {
     let (_directory, store) = store().await;
     let (tell, told) = mpsc::channel();
     let read = store.read(move |snapshot| tell.send(count_for_long(snapshot)));
@@ -60,7 +60,7 @@ fn slow(store: &Store) -> (impl Future<Output = Result<(), StoreError>> + use<>,
 }
 
 #[tokio::test]
-async fn what_is_slow_holds_up_nothing_that_is_quick() {
+async fn slow_reads_do_not_delay_quick_ones() {
     let (_directory, store) = store().await;
     let (first, end_first) = slow(&store);
     let (second, end_second) = slow(&store);
@@ -79,7 +79,7 @@ async fn what_is_slow_holds_up_nothing_that_is_quick() {
 }
 
 #[tokio::test]
-async fn whether_the_database_answers_is_told_while_all_readers_and_the_writer_are_busy() {
+async fn readiness_is_answered_while_all_readers_and_the_writer_are_busy() {
     let (_directory, store) = store().await;
     let (gate, write) = gate(&store).await;
     let (end, ended) = mpsc::channel::<()>();
@@ -102,7 +102,7 @@ async fn whether_the_database_answers_is_told_while_all_readers_and_the_writer_a
 
 /// A search in a long string is a single step.
 #[tokio::test]
-async fn what_takes_too_long_with_few_steps_is_ended() {
+async fn a_read_that_exceeds_its_time_is_interrupted() {
     let (_directory, store) = store().await;
     let read = |snapshot: &Snapshot<'_>| {
         let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)
@@ -114,7 +114,7 @@ async fn what_takes_too_long_with_few_steps_is_ended() {
 }
 
 #[tokio::test]
-async fn what_needs_more_steps_than_it_has_is_ended() {
+async fn a_read_that_exceeds_its_steps_is_interrupted() {
     let (_directory, store) = store().await;
     for steps in [100_000, 3_000_000] {
         let counted = store
@@ -127,7 +127,7 @@ async fn what_needs_more_steps_than_it_has_is_ended() {
 }
 
 #[tokio::test]
-async fn slow_reads_beyond_a_number_are_refused_at_once() {
+async fn slow_reads_beyond_the_limit_are_refused_at_once() {
     let (_directory, store) = store().await;
     let (reads, ends): (Vec<_>, Vec<_>) = (0..=SLOW_QUEUE + 1).map(|_| slow(&store)).unzip();
     let reads: Vec<_> = reads.into_iter().map(tokio::spawn).collect();
@@ -144,7 +144,7 @@ async fn slow_reads_beyond_a_number_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_write_that_was_given_up_before_it_began_is_not_done() {
+async fn a_write_abandoned_before_it_began_is_not_executed() {
     let (_directory, store) = store().await;
     let (gate, first) = gate(&store).await;
     let given_up = queue(&store, |transaction| put(transaction, "given up", "")).await;
@@ -228,7 +228,7 @@ async fn failed_job_leaves_nothing_in_the_commit_that_it_shares() {
 }
 
 #[tokio::test]
-async fn full_disk_is_told_to_the_one_who_filled_it_and_the_others_are_written_without_it() {
+async fn a_full_disk_fails_the_job_that_filled_it_and_not_the_others() {
     let (_directory, store) = store().await;
     let (open, gate) = gate(&store).await;
     let first = queue(&store, |transaction| put(transaction, "a", "")).await;
@@ -267,7 +267,7 @@ const RULES: &str = "
     INSERT INTO child VALUES (1, NULL);";
 
 #[tokio::test]
-async fn a_rule_that_undoes_the_transaction_refuses_only_the_one_who_broke_it() {
+async fn a_constraint_that_rolls_back_fails_only_the_job_that_violated_it() {
     let (_directory, store) = store().await;
     let rules = queue(&store, |transaction| {
         Ok(transaction.connection().execute_batch(RULES).map(|()| 0)?)
@@ -327,7 +327,7 @@ async fn a_rule_that_undoes_the_transaction_refuses_only_the_one_who_broke_it() 
 }
 
 #[tokio::test]
-async fn nobody_waits_longer_for_a_lock_than_the_first() {
+async fn all_jobs_of_a_batch_wait_for_a_lock_together() {
     let (directory, store) = store().await;
     let wait = Duration::from_millis(300);
     let set = queue(&store, move |transaction| {

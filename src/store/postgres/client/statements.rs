@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_recently_used_goes_first_and_none_of_the_flight() {
+    fn the_least_recently_used_statement_is_evicted_and_none_of_the_flight() {
         let mut statements = Statements::default();
         for number in 0..MOST {
             statements.begin();

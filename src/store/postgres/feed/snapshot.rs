@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn one_covers_another_if_it_sees_all_that_the_other_saw() {
+    fn a_snapshot_covers_another_if_it_sees_everything_that_one_saw() {
         let now = snapshot(10, 20, &[10, 15]);
         assert!(now.covers(&now));
         assert!(now.covers(&snapshot(10, 20, &[10, 12, 15])), "12 has ended since");

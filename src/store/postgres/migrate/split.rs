@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn semicolons_end_statements_where_they_are_not_within_something() {
+    fn semicolons_end_statements_outside_literals_and_bodies() {
         assert_eq!(
             texts("-- a;\nSELECT 1; ; /* x; /* y; */ z; */ SELECT 2"),
             ["SELECT 1;", "SELECT 2"]
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_or_ends_a_transaction_is_told() {
+    fn transaction_control_is_reported() {
         let control = |text| statements(text)[0].transaction_control();
         for text in [
             "BEGIN",

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_stand_only_where_they_are_needed() {
+    fn names_are_quoted_only_if_necessary() {
         let shown = |name: &str| SqlName::new(name).to_string();
         assert_eq!(shown("merchant_id"), "merchant_id");
         assert_eq!(shown("_version"), "_version");

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_api_are_left_to_it() {
+    fn names_reserved_by_the_api_are_avoided() {
         let mut taken = Taken::new();
         assert_eq!(taken.entity("dates").name, "DateRow");
         assert_eq!(taken.entity("query").name, "QueryRow");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_do_not_meet() {
+    fn field_names_do_not_collide() {
         let mut fields = Fields::default();
         assert_eq!(fields.key("AlbumId", "Album", &["Title"]), "id");
         assert_eq!(fields.column("First Name"), "firstName");

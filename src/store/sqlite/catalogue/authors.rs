@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_in_front_of_a_trigger_say_when_it_fires() {
+    fn the_head_of_a_trigger_says_when_it_fires() {
         let body = "BEGIN SELECT 1; END";
         for (head, event, is_after, names_columns) in [
             ("CREATE TRIGGER x AFTER UPDATE ON t", Event::Update, true, false),

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_column_is_whole_again() {
+    fn the_definition_of_a_column_is_reassembled() {
         let sql = "CREATE TABLE t (a  TEXT NOT  NULL -- so\n DEFAULT 'x', b)";
         let definition = Definition::parse(sql);
         assert_eq!(definition.columns[0].text(), "TEXT NOT NULL DEFAULT 'x'");

@@ -85,7 +85,7 @@ fn first_migration_is_the_statements_with_headings() {
 }
 
 #[test]
-fn checks_refuse_what_an_answer_could_not_show() {
+fn check_constraints_refuse_values_that_no_answer_can_show() {
     let database = database();
     let insert = |column: &str, value: &str| {
         let columns =

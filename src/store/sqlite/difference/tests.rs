@@ -222,7 +222,7 @@ fn new_field_with_a_default_gives_it_to_the_rows_that_exist() {
 }
 
 #[test]
-fn new_required_field_has_a_place_to_fill_in_and_refuses_rows_until_then() {
+fn a_new_required_field_leaves_a_placeholder_that_must_be_filled_in() {
     let sdl = shop("stock: Int!", "weight: Float!\n  stock: Int!");
     assert_eq!(refusal_of(&sdl), "step.sql: NOT NULL constraint failed: _freshql_new_goods.weight");
     let step = step(&stocked().migrations, &model(&sdl)).unwrap().unwrap();
@@ -235,7 +235,7 @@ fn new_required_field_has_a_place_to_fill_in_and_refuses_rows_until_then() {
 }
 
 #[test]
-fn dropped_field_keeps_its_data_and_is_in_nobodys_way() {
+fn a_dropped_field_keeps_its_data_and_does_not_block_inserts() {
     let (project, step) =
         step_of(&shop("price: Decimal! @column(precision: 10, scale: 2)\n", "\n"));
     insta::assert_snapshot!("dropped_field_sqlite", step.sqlite);
@@ -262,7 +262,7 @@ fn dropped_relation_no_longer_acts() {
 }
 
 #[test]
-fn what_the_model_no_longer_has_goes_if_the_author_says_so() {
+fn dropped_tables_and_columns_go_only_on_request() {
     let sdl = "type Good @entity { id: ID! @id name: String! stock: Int! @default(value: 0) }";
     let project = stocked();
     let step = step(&project.migrations, &model(sdl)).unwrap().unwrap();
@@ -358,7 +358,7 @@ fn suggested_update_lets_an_enum_lose_a_value_and_is_logged() {
 }
 
 #[test]
-fn field_may_be_called_as_sqlite_calls_the_number_of_a_row() {
+fn a_field_may_be_called_rowid() {
     let (project, _) = step_of(&shop("stock:", "rowid: Int\n  oid: String\n  stock:"));
     assert_eq!(project.rows("SELECT id, rowid, oid FROM goods"), ["a null null", "b null null"]);
 }
@@ -520,7 +520,7 @@ fn numbers_of_deleted_rows_do_not_come_back() {
 }
 
 #[test]
-fn what_authors_have_written_by_hand_stays() {
+fn hand_written_definitions_are_kept() {
     let mut project = stocked();
     let text = "ALTER TABLE goods ADD COLUMN colour TEXT DEFAULT 'red' CHECK (colour <> '');
         ALTER TABLE goods ADD COLUMN twice INTEGER GENERATED ALWAYS AS (stock * 2) VIRTUAL;
@@ -549,7 +549,7 @@ fn what_authors_have_written_by_hand_stays() {
 }
 
 #[test]
-fn column_of_the_authors_own_that_keeps_rows_from_being_created_is_relaxed() {
+fn a_hand_written_column_that_blocks_inserts_is_relaxed() {
     let mut project = Project::new(SHOP);
     let text = "DROP TABLE goods; CREATE TABLE goods (id TEXT PRIMARY KEY NOT NULL, extra TEXT NOT NULL /* so */, _version INTEGER NOT NULL DEFAULT 0);";
     project.migrations.files.push(Migration::new(2, "own", "own.sql".to_owned(), text.to_owned()));

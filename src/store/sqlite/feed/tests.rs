@@ -34,7 +34,7 @@ impl Scene {
 }
 
 #[test]
-fn a_commit_at_any_moment_of_a_reading_is_read_or_known_to_be_unread() {
+fn a_commit_during_a_reading_is_read_or_known_to_be_unread() {
     let Scene { mut connection, clock, feed, directory } = Scene::new();
     for moment in 0.. {
         let before = clock.revision();
@@ -109,7 +109,7 @@ fn a_commit_of_others_is_never_taken_for_ours() {
 }
 
 #[test]
-fn a_reading_does_for_those_who_came_before_it_began() {
+fn a_reading_serves_requests_made_before_it_began() {
     let Scene { connection, feed, .. } = Scene::new();
     let before = feed.moment();
     assert!(!feed.has_read_since(before));
@@ -127,7 +127,7 @@ fn a_reading_does_for_those_who_came_before_it_began() {
 }
 
 #[test]
-fn too_much_at_once_is_not_read_but_forgotten() {
+fn too_many_records_at_once_are_not_read_but_forgotten() {
     let Scene { connection, clock, feed, .. } = Scene::new();
     connection.execute_batch("INSERT INTO folders (title) VALUES ('the first')").unwrap();
     feed.catch_up(&connection).unwrap();

@@ -63,7 +63,7 @@ mod tests {
     use crate::store::sqlite::ddl::create_statements;
 
     #[test]
-    fn triggers_that_ignore_fire_again_or_cannot_run_are_told() {
+    fn triggers_that_ignore_recurse_or_fail_are_reported() {
         let model = test_models::every_kind();
         let connection = Connection::open_in_memory().unwrap();
         for statement in create_statements(&Layout::new(&model)) {

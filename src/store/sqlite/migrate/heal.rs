@@ -75,7 +75,7 @@ mod tests {
     use crate::store::sqlite::migrate::{check_schema, epoch};
 
     #[test]
-    fn numbers_that_use_the_clock_up_are_told_and_healed() {
+    fn versions_that_exhaust_the_clock_are_reported_and_repaired() {
         let model = test_models::every_kind();
         let connection = Connection::open_in_memory().unwrap();
         for statement in create_statements(&Layout::new(&model)) {

@@ -135,7 +135,7 @@ fn next_number_follows_the_scheme_of_the_files() {
 }
 
 #[test]
-fn how_lines_end_does_not_count() {
+fn line_endings_do_not_change_a_checksum() {
     let plain = "CREATE TABLE a (x);\n-- so\nINSERT INTO a\nVALUES ('1\n2');\n";
     let windows = plain.replace('\n', "\r\n");
     let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
@@ -285,7 +285,7 @@ fn file_that_fails_leaves_no_trace_and_has_a_place() {
 }
 
 #[test]
-fn whatever_is_not_sql_is_reported_at_once_and_then_nothing_is_applied() {
+fn files_that_are_not_sql_are_reported_at_once_and_nothing_is_applied() {
     let project = Project::new(&[(
         "0001_a.sql",
         "CREATE TABLE a (x);\nCREATE TABEL b (x);\nSELECT 1 FROM;\n",

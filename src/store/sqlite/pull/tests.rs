@@ -200,7 +200,7 @@ fn columns_that_the_table_itself_fills_may_be_left_out_of_inputs() {
 }
 
 #[test]
-fn what_only_its_own_program_has_is_left_out_with_the_reason() {
+fn what_needs_another_programs_functions_is_left_out_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("own.db");
     // As if a program with its own collation had created it.
@@ -252,7 +252,7 @@ fn statements_that_end_in_a_comment_stay_statements() {
 }
 
 #[test]
-fn texts_in_columns_that_make_numbers_of_them_identify_nothing() {
+fn strings_that_affinity_turns_into_numbers_are_no_keys() {
     let sql = "CREATE TABLE a (k STRING PRIMARY KEY, x TEXT); INSERT INTO a VALUES ('x7', '');
         CREATE TABLE d (k DATE NOT NULL PRIMARY KEY, x TEXT);
         CREATE TABLE p (k TEXT PRIMARY KEY, x TEXT); CREATE TABLE n (id INTEGER PRIMARY KEY, x TEXT);
@@ -319,7 +319,7 @@ fn defaults_are_taken_where_the_model_can_say_them() {
 }
 
 #[test]
-fn keys_are_made_by_whom_the_table_says() {
+fn the_table_decides_who_generates_its_keys() {
     let key = |declaration: &str, values: &str| {
         let insert = if values.is_empty() {
             String::new()
@@ -570,7 +570,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn no_names_meet_and_the_next_migration_leads_to_the_model(tables in any_tables()) {
+    fn generated_names_do_not_collide_and_the_next_migration_fits_the_model(tables in any_tables()) {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(&tables).unwrap();
         let pulled = pull(&connection).unwrap();

@@ -238,7 +238,7 @@ fn both(test: impl Fn(Database)) {
 }
 
 #[test]
-fn what_the_triggers_of_the_authors_change_is_logged_and_gets_a_version_whichever_fires_first() {
+fn changes_by_external_triggers_are_logged_and_versioned_in_either_order() {
     const AUTHORS: &str = "
         CREATE TRIGGER touch AFTER UPDATE ON folders
           BEGIN UPDATE folders SET path = hex(randomblob(4)) WHERE id = NEW.id; END;
@@ -291,7 +291,7 @@ fn insert_gives_each_row_its_version() {
 /// Records of one statement and of one millisecond are consecutive; when the time has advanced, so
 /// have the numbers.
 #[test]
-fn numbers_are_the_time_in_microseconds_and_never_go_back() {
+fn versions_are_microseconds_and_never_decrease() {
     both(|database| {
         let now = || -> i64 {
             let sql = "SELECT CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)";
@@ -377,7 +377,7 @@ fn version_written_by_another_program_is_corrected() {
 }
 
 #[test]
-fn rows_of_other_peoples_tables_have_versions_beside_them() {
+fn rows_of_unmanaged_tables_have_versions_in_a_side_table() {
     for recursive_triggers in [true, false] {
         let database = Database::with(false, recursive_triggers, true);
         database.run("PRAGMA foreign_keys = OFF");
@@ -414,7 +414,7 @@ fn rows_of_other_peoples_tables_have_versions_beside_them() {
 /// Whatever somebody writes into the table of versions by hand, no row gets back a version that it
 /// had.
 #[test]
-fn no_version_of_other_peoples_rows_goes_back_by_hand() {
+fn versions_of_unmanaged_rows_never_decrease_by_hand() {
     for recursive_triggers in [false, true] {
         let database = Database::with(false, recursive_triggers, true);
         database.run("INSERT INTO folders (id, title) VALUES (1, 'a'), (2, 'b'), (3, 'c')");
@@ -476,7 +476,7 @@ fn no_version_of_other_peoples_rows_goes_back_by_hand() {
 }
 
 #[test]
-fn versions_of_other_peoples_rows_are_looked_up_by_their_key() {
+fn versions_of_unmanaged_rows_are_looked_up_by_their_key() {
     let database = Database::with(false, true, true);
     for (entity, table, key) in [("Folder", "folders", "id"), ("Group", "order", "code")] {
         let expression = version_expression(entity, table, key);
@@ -616,7 +616,7 @@ fn change_that_a_collation_does_not_see_is_logged() {
 }
 
 #[test]
-fn caller_does_not_notice_the_triggers() {
+fn changes_and_last_insert_rowid_ignore_our_triggers() {
     both(|database| {
         let connection = &database.connection;
         let sql = "INSERT INTO folders (title) VALUES ('n') RETURNING id, title";
@@ -657,7 +657,7 @@ fn trigger_of_another_program_on_the_same_table_is_seen() {
 }
 
 #[test]
-fn sqlite3_shell_writes_versions_like_everybody() {
+fn writes_of_the_sqlite3_shell_get_versions() {
     let Ok(version) = Command::new("sqlite3").arg("--version").output() else { return };
     assert!(version.status.success());
     let folder = tempfile::tempdir().unwrap();
@@ -810,7 +810,7 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
     #[test]
-    fn no_statement_changes_a_row_behind_the_log(
+    fn no_statement_changes_a_row_without_a_record(
         recursive_triggers: bool,
         foreign_keys: bool,
         (managed, statements) in any::<bool>().prop_flat_map(|managed| {
