@@ -40,6 +40,9 @@ use crate::store::guard::Guard;
 /// The interval, in milliseconds, in which writes are read that nobody waits for, at most once.
 const NUDGE: u64 = 100;
 
+/// How often requests are let in between two checks, at least and at most.
+const ROUNDS: (u32, u32) = (2, 8);
+
 /// Follows one database for all subscribers.
 #[derive(Debug)]
 pub(in crate::store) struct Feed {
@@ -73,6 +76,8 @@ struct Progress {
 #[derive(Debug, Default)]
 struct Task {
     wake: Notify,
+    /// How many have asked for a check so far.
+    asked: AtomicU64,
     is_closed: AtomicBool,
 }
 
@@ -114,6 +119,7 @@ impl Feed {
     pub(in crate::store) async fn catch_up(&self) -> Result<(), StoreError> {
         let called = self.begun.load(Ordering::SeqCst);
         let mut progress = self.progress.subscribe();
+        self.task.asked.fetch_add(1, Ordering::Relaxed);
         self.task.wake.notify_one();
         loop {
             {
@@ -255,13 +261,24 @@ async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
             Ok(()) => progress.ended = number,
             Err(error) => progress.failed = Some((number, error.to_string())),
         });
-        // Lets the awakened requests be answered and new ones arrive, so that the next check is
-        // shared by all of them, and not only by the few that came during this one. (A task that
-        // yields continues after the sockets have been polled once; after the second time, what
-        // they had received has been processed.)
         drop(feed);
-        for _ in 0..2 {
-            tokio::task::yield_now().await;
+        gather(&task).await;
+    }
+}
+
+/// Lets the awakened requests be answered and new ones arrive, so that the next check is shared by
+/// all of them, and not only by the few that came during this one. A task that yields continues
+/// after the sockets have been polled once; after the second time, what they had received has been
+/// processed. A busy runtime polls its sockets every few dozen tasks, so as long as requests keep
+/// arriving, it is worth waiting for more of them.
+async fn gather(task: &Task) {
+    let mut asked = task.asked.load(Ordering::Relaxed);
+    for round in 1..=ROUNDS.1 {
+        tokio::task::yield_now().await;
+        let now = task.asked.load(Ordering::Relaxed);
+        if round >= ROUNDS.0 && now == asked {
+            break;
         }
+        asked = now;
     }
 }
