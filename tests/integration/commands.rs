@@ -8,12 +8,13 @@ use freshql::config::{Config, Database, Mode, PartialConfig};
 use freshql::document_id::DocumentId;
 use tokio::io::AsyncReadExt;
 
-use crate::database::not_made_yet;
+use crate::database::{Driver, Outsider, ProjectDatabase, database_of, driver};
 use crate::harness::{DEMO_SECRET, MERCHANT, Program, TestApp, demo_issuer, project, signal};
 
 fn config(directory: &Path) -> Config {
     let overrides = PartialConfig {
         dir: Some(directory.to_owned()),
+        database: Some(database_of(directory)),
         listen: Some("127.0.0.1:0".parse().unwrap()),
         ..PartialConfig::default()
     };
@@ -38,9 +39,9 @@ pub(crate) fn freshql(directory: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// On PostgreSQL a database that nobody has made; else the file beside the model.
+/// On PostgreSQL, the project's database.
 fn on_server(directory: &Path) -> Option<(&'static str, String)> {
-    let database = not_made_yet(directory);
+    let database = database_of(directory);
     matches!(database, Database::Postgres(_)).then(|| ("FRESHQL_DATABASE", database.to_string()))
 }
 
@@ -71,13 +72,18 @@ async fn refusal(directory: &Path) -> Vec<String> {
 #[tokio::test]
 async fn the_server_refuses_to_start_without_migrations_and_names_the_command() {
     let project = project();
+    let _database = ProjectDatabase::new(project.path());
     let reasons = refusal(project.path()).await;
     assert_eq!(reasons.len(), 1);
-    assert!(reasons[0].contains("there is no database yet (run `freshql --dir "), "{reasons:?}");
+    let missing = match driver() {
+        Driver::Sqlite => "there is no database yet (run `freshql --dir ",
+        Driver::Postgres => "pending migrations: 0001_create, 0002_demo_data (run `freshql --dir ",
+    };
+    assert!(reasons[0].contains(missing), "{reasons:?}");
     assert!(!project.path().join("freshql.db").exists());
 
     app::migrate_up(&config(project.path())).unwrap();
-    let late = project.path().join("migrations/9999_later.sqlite.sql");
+    let late = project.path().join("migrations/9999_later.sql");
     std::fs::write(&late, "CREATE TABLE later (id INTEGER PRIMARY KEY);\n").unwrap();
     let reasons = refusal(project.path()).await;
     assert!(
@@ -92,7 +98,7 @@ async fn the_server_refuses_to_start_without_migrations_and_names_the_command() 
     std::fs::write(&late, "-- edited\n").unwrap();
     let reasons = refusal(project.path()).await;
     assert!(
-        reasons[0].starts_with("migrations/9999_later.sqlite.sql: this migration was edited"),
+        reasons[0].starts_with("migrations/9999_later.sql: this migration was edited"),
         "{reasons:?}"
     );
     assert!(
@@ -106,12 +112,20 @@ async fn the_server_refuses_to_start_without_migrations_and_names_the_command() 
 #[tokio::test]
 async fn the_server_refuses_to_start_without_the_triggers_that_keep_versions() {
     let project = project();
+    let _database = ProjectDatabase::new(project.path());
     app::migrate_up(&config(project.path())).unwrap();
-    let database = rusqlite::Connection::open(project.path().join("freshql.db")).unwrap();
-    let sql =
-        "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants' LIMIT 1";
-    let trigger: String = database.query_row(sql, [], |row| row.get(0)).unwrap();
-    database.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    let outsider = Outsider::of(&database_of(project.path()));
+    let (triggers, table) = match driver() {
+        Driver::Sqlite => {
+            ("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants'", "")
+        }
+        Driver::Postgres => (
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'merchants'::regclass AND NOT tgisinternal",
+            " ON merchants",
+        ),
+    };
+    let trigger = outsider.rows(triggers)[0][0].clone().unwrap();
+    outsider.execute(&format!("DROP TRIGGER {trigger}{table}"));
     let reasons = refusal(project.path()).await;
     assert!(reasons[0].contains(&trigger), "{reasons:?}");
     assert!(reasons[0].contains("migrate repair`, which puts it back"), "{reasons:?}");
@@ -120,6 +134,7 @@ async fn the_server_refuses_to_start_without_the_triggers_that_keep_versions() {
 #[tokio::test]
 async fn the_server_refuses_to_start_on_invalid_queries_and_names_all_of_them() {
     let project = project();
+    let _database = ProjectDatabase::new(project.path());
     app::migrate_up(&config(project.path())).unwrap();
     std::fs::write(project.path().join("queries/a.graphql"), "{ nonsense }").unwrap();
     std::fs::write(project.path().join("queries/b.graphql"), b"query \xff").unwrap();
@@ -235,6 +250,7 @@ fn empty_project(model: &str) -> tempfile::TempDir {
 #[tokio::test]
 async fn three_commands_turn_a_model_into_an_api() {
     let project = empty_project(LIBRARY);
+    let _database = ProjectDatabase::new(project.path());
     let new = freshql(project.path(), &["migrate", "new", "init"]);
     assert!(new.status.success(), "{}", String::from_utf8_lossy(&new.stderr));
     let wrote = |dialect: &str| {
@@ -291,6 +307,7 @@ async fn three_commands_turn_a_model_into_an_api() {
 #[tokio::test]
 async fn a_migration_after_a_change_of_the_model_marks_what_to_review() {
     let project = empty_project(LIBRARY);
+    let _database = ProjectDatabase::new(project.path());
     freshql(project.path(), &["migrate", "new", "init"]);
     freshql(project.path(), &["migrate", "up"]);
     let changed = LIBRARY
@@ -311,7 +328,11 @@ async fn a_migration_after_a_change_of_the_model_marks_what_to_review() {
     note: `loans.until` is new and has no default: write what rows that exist get at FILL IN
     ");
     let up = freshql(project.path(), &["migrate", "up"]);
-    assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0007_until\n");
+    let applied = match driver() {
+        Driver::Sqlite => "applied 0007_until\n",
+        Driver::Postgres => "applied 0006_only\napplied 0007_until\n",
+    };
+    assert_eq!(String::from_utf8(up.stdout).unwrap(), applied);
     app::start(config(project.path())).await.unwrap().stop().await.unwrap();
 }
 
@@ -437,10 +458,11 @@ fn options_of_serve_work_without_the_command_too() {
 #[test]
 fn the_database_of_another_project_is_reported_as_such() {
     let library = empty_project(LIBRARY);
+    let _database = ProjectDatabase::new(library.path());
     for arguments in [["migrate", "new", "init"].as_slice(), &["migrate", "up"]] {
         assert!(freshql(library.path(), arguments).status.success());
     }
-    let database = format!("sqlite:{}", library.path().join("freshql.db").display());
+    let database = database_of(library.path()).to_string();
     let shop = project();
     for command in ["check", "serve"] {
         let refused = freshql(shop.path(), &["--database", &database, command]);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::commands::{freshql, freshql_on};
-use crate::database::{Driver, driver};
+use crate::database::{Driver, ProjectDatabase, driver};
 use crate::harness::{
     Answer, CREATE, DELETE, MERCHANT, MERCHANTS, TestApp, UPDATE, configure, encode, project, url,
     url_with,
@@ -440,6 +440,7 @@ fn the_command_writes_nothing() {
 #[test]
 fn the_command_reports_what_it_cannot_explain() {
     let project = project();
+    let _database = ProjectDatabase::new(project.path());
     assert!(freshql(project.path(), &["migrate", "up"]).status.success());
     let complaint = |arguments: &[&str]| {
         let output = freshql(project.path(), &[&["explain"], arguments].concat());

@@ -1,9 +1,11 @@
 //! Internal errors: at every endpoint, the client gets an incident id or our own message, and only
 //! the log contains the database's message, under that id.
 
+use freshql::config::Database;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::database::Outsider;
 use crate::harness::{
     CREATE, MERCHANTS, Program, TOKEN, configure, editor, project, signal, url, url_with,
 };
@@ -99,10 +101,11 @@ async fn database_errors_reach_the_log_and_no_client() {
         let mut program = Program::start_with(project.path(), &variables).await;
         let address = program.address.split('"').next().unwrap().to_owned();
         assert_eq!(edge("", Method::GET, url(MERCHANTS)).ask(&address).await.0, 200);
-        let other = rusqlite::Connection::open(project.path().join("freshql.db")).unwrap();
-        for statement in statements {
-            other.execute_batch(statement).unwrap();
-        }
+        let other = match &program.database {
+            Some(database) => database.outsider(),
+            None => Outsider::of(&Database::Sqlite(project.path().join("freshql.db"))),
+        };
+        statements.iter().for_each(|statement| other.execute(statement));
 
         let mut ids = Vec::new();
         let mut failed = 0;
@@ -113,7 +116,7 @@ async fn database_errors_reach_the_log_and_no_client() {
             }
             failed += 1;
             let told = format!("{} after {statements:?}: {status} {body}", edge.name);
-            for word in ["no such", "SELECT", "INSERT", "UPDATE", "elsewhere"] {
+            for word in ["no such", "does not exist", "SELECT", "INSERT", "UPDATE", "elsewhere"] {
                 assert!(!body.contains(word), "{told}");
             }
             // Readiness names what the operator has to repair, in our own message.

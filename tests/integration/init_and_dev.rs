@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
 
-use crate::database::{Driver, TestDatabase, driver, not_made_yet};
+use crate::database::{Driver, TestDatabase, database_of, driver};
 use crate::harness::project;
 use crate::postgres::Postgres;
 
@@ -23,7 +23,7 @@ fn freshql(arguments: &[&str]) -> Output {
 
 /// If the tests run on PostgreSQL, a database that does not exist yet.
 fn on_server() -> Option<String> {
-    (driver() == Driver::Postgres).then(|| not_made_yet(Path::new("")).to_string())
+    (driver() == Driver::Postgres).then(|| database_of(Path::new("")).to_string())
 }
 
 fn shown(path: &Path) -> &str {

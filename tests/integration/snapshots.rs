@@ -9,10 +9,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::commands::freshql;
-use crate::database::not_made_yet;
+use crate::database::database_of;
 
 fn config(directory: &Path) -> Config {
-    let database = Some(not_made_yet(directory));
+    let database = Some(database_of(directory));
     let dir = Some(directory.to_owned());
     app::configure(PartialConfig { dir, database, ..PartialConfig::default() }).unwrap()
 }
@@ -124,7 +124,7 @@ async fn a_project_gets_its_first_snapshots_and_then_every_difference_is_reporte
     assert!(kept.contains("\"etag\": \"[etag]\",\n      \"name\": \"Italo Calvino\","), "{kept}");
     assert_eq!(check(directory).await, ("2 passed\n".to_owned(), true));
 
-    let dialect = admin::dialect(&not_made_yet(directory)).name();
+    let dialect = admin::dialect(&database_of(directory)).name();
     let migration = directory.join(format!("migrations/0002_first_books.{dialect}.sql"));
     std::fs::write(&migration, read(&migration).replace("Invisible Cities", "Le città invisibili"))
         .unwrap();

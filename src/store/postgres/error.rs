@@ -35,16 +35,46 @@ impl From<ClientError> for StoreError {
             "428C9" => Self::Value(server.without_values()),
             code => match &code[..2.min(code.len())] {
                 "22" => Self::Value(server.without_values()),
-                "08" | "53" | "28" | "3D" | "57" => Self::Lost(server.to_string()),
+                "08" | "53" | "28" | "3D" | "57" => Self::Lost(outage(&server.code)),
                 _ => Self::Database(server),
             },
         }
     }
 }
 
-/// Why the server does not answer, for the log: without statements or rows.
+/// Why the server does not answer, in our own words: readiness shows it to everybody, so it names
+/// neither the server's address nor what the server says.
 pub(super) fn unreachable_because(error: &ClientError) -> String {
-    error.to_string()
+    match error {
+        ClientError::Server(server) => outage(&server.code),
+        ClientError::Connect { .. } => "the database server cannot be reached".to_owned(),
+        ClientError::Tls { .. } => {
+            "the database server cannot be reached by TLS as its URL asks".to_owned()
+        }
+        ClientError::Lost(_) => "the connection to the database was lost".to_owned(),
+        ClientError::Protocol(_) => "the database server does not follow the protocol".to_owned(),
+        ClientError::Login(_)
+        | ClientError::Unsuitable(_)
+        | ClientError::Late(_)
+        | ClientError::Unsendable(_) => error.to_string(),
+    }
+}
+
+/// What an error with this SQLSTATE says about the server.
+fn outage(code: &str) -> String {
+    let why = match code {
+        "53300" => "takes no more connections",
+        "53100" => "has no space on its disk",
+        "53200" => "has no memory left",
+        "57P01" | "57P02" => "is shutting down",
+        "57P03" => "is starting, or shutting down",
+        _ => match code.get(..2) {
+            Some("28") => "refuses the login",
+            Some("3D") => "has no such database",
+            _ => return format!("the database server reports an error (SQLSTATE {code})"),
+        },
+    };
+    format!("the database server {why}")
 }
 
 /// Whether open connections are useless: the server is shutting down, starting, or has become

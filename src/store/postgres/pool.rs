@@ -143,7 +143,7 @@ impl Pool {
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         let pause = outage.as_ref().map_or(BACKOFF.0, |outage| (outage.pause * 2).min(BACKOFF.1));
         if outage.is_none() {
-            tracing::warn!(why, "cannot connect to the database");
+            tracing::warn!(%error, "cannot connect to the database");
         }
         // Between half the pause and all of it, so that the nodes of a cluster do not connect at
         // the same moment.

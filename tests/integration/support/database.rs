@@ -5,9 +5,10 @@
 //! ends. With `FRESHQL_TEST_POSTGRES=URL`, databases are created on that server and dropped again.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 use freshql::config::{Database, PostgresUrl};
 use freshql::model::{DefaultValue, Entity, Model, Scalar, Value};
@@ -117,14 +118,40 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The database of a project in this directory, which does not exist yet; scratch databases can be
-/// created next to it.
-pub(crate) fn not_made_yet(directory: &Path) -> Database {
+/// The databases on the server that belong to projects.
+static OF_PROJECTS: LazyLock<Mutex<HashMap<PathBuf, PostgresUrl>>> = LazyLock::new(Mutex::default);
+
+/// The database of the project in this directory: the file beside the model, or, on a server, one
+/// that does not exist unless there is a [`ProjectDatabase`]. Scratch databases can be created next
+/// to it.
+pub(crate) fn database_of(directory: &Path) -> Database {
     match driver() {
         Driver::Sqlite => Database::Sqlite(directory.join("freshql.db")),
         Driver::Postgres => {
-            Database::Postgres(Box::new(SERVER.with_database("freshql_test_not_made_yet")))
+            let made = OF_PROJECTS.lock().unwrap().get(directory).cloned();
+            let none = || SERVER.with_database("freshql_test_not_made_yet");
+            Database::Postgres(Box::new(made.unwrap_or_else(none)))
         }
+    }
+}
+
+/// An empty database on the server for the project in a directory, dropped when this is. On SQLite,
+/// `migrate up` creates the file.
+pub(crate) struct ProjectDatabase(PathBuf);
+
+impl ProjectDatabase {
+    pub(crate) fn new(directory: &Path) -> Self {
+        if driver() == Driver::Postgres {
+            OF_PROJECTS.lock().unwrap().insert(directory.to_owned(), new_database());
+        }
+        Self(directory.to_owned())
+    }
+}
+
+impl Drop for ProjectDatabase {
+    fn drop(&mut self) {
+        let made = OF_PROJECTS.lock().unwrap().remove(&self.0);
+        made.iter().for_each(drop_database);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::feed::{Batch, FeedEvent};
 use crate::store::postgres::change_log::{self, MOST_AT_ONCE};
 use crate::store::postgres::client::{ClientError, Connection, Execute, Parameter, Rows, Session};
+use crate::store::postgres::error::unreachable_because;
 use crate::store::postgres::migrate::{META, identity_in};
 use crate::store::schema::migrations::Applied as AppliedMigration;
 
@@ -268,8 +269,9 @@ impl Follower {
                 if self.failure.is_none() {
                     tracing::error!(%error, "cannot read the change log; nothing is answered from the cache");
                 }
-                self.failure = Some((Instant::now(), error.to_string(), pause));
-                Err(StoreError::Lost(error.to_string()))
+                let why = unreachable_because(&error);
+                self.failure = Some((Instant::now(), why.clone(), pause));
+                Err(StoreError::Lost(why))
             }
         }
     }
@@ -286,7 +288,7 @@ impl Follower {
                 {
                     connected.connection.close().await;
                 }
-                Err(StoreError::Lost(error.to_string()))
+                Err(StoreError::Lost(unreachable_because(&error)))
             }
         }
     }
