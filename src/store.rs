@@ -45,5 +45,5 @@ pub use scratch::{ScratchDatabases, shape};
 pub use select::{Ask, ListQueries, Query, Shape, Slot, SlotValue};
 pub use source::{Observed, Parents, Row, Source, State, Wanted};
 pub use statement::Statement;
-pub use steps::{Change, OnceOnly, Step};
+pub use steps::{Allowed, Change, Condition, Expects, OnceOnly, Rules, Step};
 pub use transaction::{KeptAnswer, NoEffect, Refusal, Transaction, Writing};

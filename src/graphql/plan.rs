@@ -28,6 +28,16 @@ pub(crate) struct Plan {
     pub accesses: Accesses,
 }
 
+impl Plan {
+    /// The writes of a mutation, in order.
+    pub(crate) fn writes(&self) -> impl Iterator<Item = &WritePlan> {
+        self.root.iter().filter_map(|field| match &field.kind {
+            RootKind::Write(write) => Some(&**write),
+            _ => None,
+        })
+    }
+}
+
 /// A response key, and its JSON form.
 #[derive(Debug, Clone)]
 pub(crate) struct ResponseKey {

@@ -4,6 +4,7 @@
 
 pub(crate) mod ahead;
 mod conflict;
+mod fields;
 mod rules;
 
 use std::cell::Cell;
@@ -23,6 +24,7 @@ use crate::model::{Access, Column, ColumnId, DefaultValue, Entity, Value};
 use crate::store::{Guard, Refusal, StoreError, Transaction};
 
 pub(crate) use conflict::unkept;
+pub(crate) use fields::Fields;
 
 /// What a write expects of the row.
 enum Expectation {

@@ -4,7 +4,7 @@
 mod filter;
 mod write;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use sea_orm::sea_query::{
     Alias, Asterisk, BinOper, Expr, ExprTrait, Func, IntoColumnRef, IntoIden, NullOrdering,
@@ -85,6 +85,28 @@ pub(in crate::store) fn batch(model: &Model, dialect: &dyn Dialect, shape: &Shap
     renderer.finish(sql, columns)
 }
 
+/// Statements that find a row by its key among those that are visible, with parameters in common:
+/// their numbers begin after `behind`. The slots of each statement follow those of the one before
+/// it; next to the visible rows stands how many slots there are in addition to the key's.
+pub(in crate::store) fn finding(
+    model: &Model,
+    dialect: &dyn Dialect,
+    rows: &[(&Visible, Slot)],
+    behind: usize,
+) -> (Vec<String>, Box<[Parameter]>) {
+    let renderer = Renderer { behind, ..Renderer::new(model, dialect, None) };
+    let find = |(from, values): &(&Visible, Slot)| {
+        let entity = model.entity(from.entity());
+        let mut select = renderer.visible(from, ROOT, 0);
+        select.expr(Expr::cust("1"));
+        renderer.look_up(&mut select, entity, &[entity.key], ROOT);
+        renderer.first_slot.set(renderer.first_slot.get() + 1 + values);
+        dialect.select(&select)
+    };
+    let texts = rows.iter().map(find).collect();
+    (texts, renderer.parameters.into_inner().into())
+}
+
 /// The types of a query's columns.
 fn columns(model: &Model, shape: &Shape) -> Vec<Type> {
     match shape {
@@ -119,11 +141,16 @@ struct Renderer<'a> {
     /// The expression for slot 0 in a batch.
     parent: Option<Expr>,
     parameters: RefCell<Vec<Parameter>>,
+    /// The number of parameters in front of these.
+    behind: usize,
+    /// The slot that the current query calls 0.
+    first_slot: Cell<Slot>,
 }
 
 impl<'a> Renderer<'a> {
     fn new(model: &'a Model, dialect: &'a dyn Dialect, parent: Option<Expr>) -> Self {
-        Self { model, dialect, parent, parameters: RefCell::default() }
+        let (parameters, first_slot) = (RefCell::default(), Cell::new(0));
+        Self { model, dialect, parent, parameters, behind: 0, first_slot }
     }
 
     fn finish(self, sql: String, columns: impl IntoIterator<Item = Type>) -> Statement {
@@ -136,13 +163,13 @@ impl<'a> Renderer<'a> {
 
     /// The placeholder of the parameter for this slot: the same one wherever the slot is used.
     fn placeholder(&self, slot: Slot, ty: Type) -> String {
-        let parameter = Parameter { slot, ty };
+        let parameter = Parameter { slot: self.first_slot.get() + slot, ty };
         let mut parameters = self.parameters.borrow_mut();
         let number = parameters.iter().position(|known| *known == parameter).unwrap_or_else(|| {
             parameters.push(parameter);
             parameters.len() - 1
         });
-        self.dialect.placeholder(number + 1, ty)
+        self.dialect.placeholder(self.behind + number + 1, ty)
     }
 
     fn parameter(&self, slot: Slot, ty: Type) -> Expr {

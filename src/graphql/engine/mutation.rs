@@ -13,10 +13,10 @@ use crate::dependency::Dependencies;
 use crate::etag::ResponseHasher;
 use crate::graphql::bound::{Arguments, BoundPlan};
 use crate::graphql::error::{Code, GraphqlError};
-use crate::graphql::plan::{Action, Plan, RootKind};
+use crate::graphql::plan::{Action, Plan};
 use crate::graphql::read::Reader;
 use crate::graphql::write::ahead::{self, StepPlanner};
-use crate::graphql::write::{WriteError, Writer};
+use crate::graphql::write::{Fields, WriteError, Writer};
 use crate::model::Value;
 use crate::store::{Levels, OnceOnly, Source, State, Step, Transaction, Writing};
 
@@ -145,27 +145,18 @@ async fn write<'a, T: Transaction>(
     writer: &Writer<'a, '_, T>,
     reader: &mut Reader<'a>,
 ) -> Result<(), WriteError> {
-    reader.out.extend_from_slice(b"{\"data\":{");
-    for (i, field) in plan.root.iter().enumerate() {
-        reader.begin_root(i, &field.key);
-        match &field.kind {
-            RootKind::Typename(json) => reader.out.extend_from_slice(json.as_bytes()),
-            RootKind::Write(plan) => writer.run(field, plan, reader).await?,
-            RootKind::Introspection | RootKind::One(_) | RootKind::List(_) | RootKind::Node(_) => {
-                unreachable!("a mutation has writes only")
-            }
-        }
+    let mut fields = Fields::begin(plan, reader);
+    while let Some((field, write)) = fields.next_write(reader) {
+        writer.run(field, write, reader).await?;
     }
     Ok(reader.end_mutation()?)
 }
 
 /// `If-Match` names one row, so it must apply to exactly one field.
 pub(super) fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> {
-    let open = plan.root.iter().filter(|field| match &field.kind {
-        RootKind::Write(write) if write.action != Action::Create => {
-            matches!(&bound[write.bound], Arguments::Write(bound) if bound.expected_etag.is_none())
-        }
-        _ => false,
+    let open = plan.writes().filter(|write| {
+        write.action != Action::Create
+            && matches!(&bound[write.bound], Arguments::Write(bound) if bound.expected_etag.is_none())
     });
     let why = match open.count() {
         1 => return Ok(()),

@@ -4,17 +4,16 @@
 
 use super::super::bound::{Arguments, BoundPlan, BoundWrite};
 use super::super::fetch::Fetch;
-use super::super::plan::{Action, Plan, RootKind, WritePlan};
+use super::super::plan::{Action, Plan, WritePlan};
 use super::super::read::{Context, ReadError, Reader};
 use super::super::residual::Residual;
 use super::super::rules::Grants;
-use super::{Expectation, Expected, WriteError, expected, made_row};
+use super::{Expectation, Expected, Fields, WriteError, expected, made_row};
 use crate::conditional::IfMatch;
 use crate::config::AnswerLimits;
-use crate::dependency::Version;
 use crate::etag::EntityEtagKey;
-use crate::model::{Access, ColumnId, Entity, Model, Value};
-use crate::store::{Change, Guard, Source, Step, StoreError};
+use crate::model::{Access, ColumnId, DefaultValue, Entity, Model, Value};
+use crate::store::{Allowed, Change, Condition, Expects, Guard, Rules, Source, Step, StoreError};
 
 /// Works out a mutation's steps in advance.
 pub(crate) struct StepPlanner<'a, 't> {
@@ -37,82 +36,137 @@ pub(crate) struct StepPlanner<'a, 't> {
 impl<'a> StepPlanner<'a, '_> {
     /// The steps; None if they depend on the database's contents.
     pub(in crate::graphql) fn steps(&self) -> Option<Vec<Step<'a, Fetch<'a>>>> {
-        writes(self.plan).map(|plan| self.step(plan)).collect()
+        self.plan.writes().map(|plan| self.step(plan)).collect()
     }
 
     fn step(&self, plan: &'a WritePlan) -> Option<Step<'a, Fetch<'a>>> {
         let entity = self.model.entity(plan.row.entity);
         let Arguments::Write(bound) = &self.bound.arguments[plan.bound] else { return None };
-        // Unmanaged tables may be views; and if versions are unreliable, the rows themselves must
-        // be compared.
+        // Unmanaged tables may be views, and their versions are in another table; and if versions
+        // are unreliable, the rows themselves must be compared.
         if !entity.managed || self.guard.why_not(entity.id).is_some() {
             return None;
         }
         let row = made_row(entity, bound);
-        if self.model.has_rules && !self.is_free(entity, plan.action, &row) {
-            return None;
-        }
+        let rules = self.rules(entity, plan.action, bound, &row)?;
         let (key, change) = match plan.action {
-            Action::Create => {
-                let (_, key) =
-                    row.iter().find(|(id, value)| *id == entity.key && *value != Value::Null)?;
-                (key.clone(), Change::Insert(row))
-            }
+            Action::Create => (new_key(entity, &row)?, Change::Insert(row)),
             Action::Update if row.is_empty() => return None,
             Action::Update => {
-                (bound.key.clone()?, Change::Update(self.version(entity, bound)?, row))
+                (Some(bound.key.clone()?), Change::Update(self.expects(entity, bound)?, row))
             }
-            Action::Delete => (bound.key.clone()?, Change::Delete(self.version(entity, bound)?)),
+            Action::Delete => {
+                (Some(bound.key.clone()?), Change::Delete(self.expects(entity, bound)?))
+            }
         };
-        let answer = Fetch::row(&plan.row, &key, self.bound, self.limits.max_rows);
-        Some(Step { entity, key, change, answer })
+        let (of, max_rows) = (self.bound, self.limits.max_rows);
+        let answer = Box::new(move |key: &Value| Fetch::row(&plan.row, key, of, max_rows));
+        Some(Step { entity, key, change, rules, answer })
     }
 
-    /// The version that a row must have, if it is a single one. None: that is not known in advance,
-    /// or no row can have it.
-    #[expect(clippy::option_option, reason = "any version and an unknown one are different")]
-    fn version(&self, entity: &Entity, bound: &BoundWrite) -> Option<Option<Version>> {
+    /// The version that a row must have. None: no row can have it.
+    fn expects(&self, entity: &Entity, bound: &BoundWrite) -> Option<Expects> {
         let key = bound.key.as_ref()?;
         let etag_key = &self.etag_keys[usize::from(entity.id.0)];
         match expected(entity, etag_key, key, bound, self.if_match).ok()? {
-            Expected::Is(Expectation::Never(_)) | Expected::OneOf(_) => None,
-            Expected::Is(expectation) => Some(expectation.version()),
+            Expected::Is(Expectation::Never(_)) => None,
+            Expected::Is(expectation) => {
+                Some(expectation.version().map_or(Expects::Any, Expects::One))
+            }
+            Expected::OneOf(versions) => Some(Expects::OneOf(versions)),
         }
     }
 
-    /// Whether the rules allow this viewer every row of the entity, before and after the change.
-    fn is_free(&self, entity: &Entity, action: Action, row: &[(ColumnId, Value)]) -> bool {
+    /// What the rules require of this viewer's change, as [`super::rules`] checks it step by step.
+    /// None: they do not allow it, whatever the database contains.
+    fn rules(
+        &self,
+        entity: &Entity,
+        action: Action,
+        bound: &BoundWrite,
+        row: &[(ColumnId, Value)],
+    ) -> Option<Rules> {
+        let mut rules = Rules::default();
+        if !self.model.has_rules {
+            return Some(rules);
+        }
         let grants: &Grants = &self.bound.grants;
-        let all = |id, access| *grants.rows(id, access) == Residual::Everything;
-        let refers_freely = row.iter().all(|(id, value)| match &entity.column(*id).references {
-            Some(reference) => *value == Value::Null || all(reference.target, Access::Read),
-            None => true,
-        });
-        let every = |with: fn(&(Residual, Residual)) -> bool| {
-            grants.each(entity, action.access()).iter().any(with)
-        };
-        refers_freely
-            && match action {
-                Action::Create => all(entity.id, Access::Create),
-                Action::Update => {
-                    let both = |sides: &(Residual, Residual)| {
-                        *sides == (Residual::Everything, Residual::Everything)
-                    };
-                    all(entity.id, Access::Read) && every(both)
+        if action != Action::Create {
+            let readable = grants.rows(entity.id, Access::Read);
+            rules.before.extend(condition(entity, bound.key.as_ref()?, readable)?);
+        }
+        if action != Action::Delete {
+            for (id, value) in row {
+                let column = entity.column(*id);
+                let Some(reference) = column.references.as_ref().filter(|_| *value != Value::Null)
+                else {
+                    continue;
+                };
+                // A preset refers to the viewer, who knows that row.
+                if column.preset().is_some() && column.readonly {
+                    continue;
                 }
-                Action::Delete => {
-                    all(entity.id, Access::Read)
-                        && every(|(before, _)| *before == Residual::Everything)
-                }
+                let target = self.model.entity(reference.target);
+                let readable = grants.rows(target.id, Access::Read);
+                rules.before.extend(condition(target, value, readable)?);
             }
+        }
+        let mut ways = match action {
+            Action::Create => {
+                vec![(Residual::Everything, grants.rows(entity.id, Access::Create).clone())]
+            }
+            Action::Update => grants.each(entity, Access::Update),
+            Action::Delete => {
+                let each = grants.each(entity, Access::Delete).into_iter();
+                each.map(|(before, _)| (before, Residual::Everything)).collect()
+            }
+        };
+        ways.retain(|(before, then)| *before != Residual::Nothing && *then != Residual::Nothing);
+        if ways.is_empty() {
+            return None;
+        }
+        if !ways.contains(&(Residual::Everything, Residual::Everything)) {
+            let both =
+                ways.iter().map(|(before, then)| (allowed(entity, before), allowed(entity, then)));
+            rules.either = both.collect();
+        }
+        Some(rules)
     }
 }
 
-fn writes(plan: &Plan) -> impl Iterator<Item = &WritePlan> {
-    plan.root.iter().filter_map(|field| match &field.kind {
-        RootKind::Write(write) => Some(&**write),
-        _ => None,
+/// The key of a new row; None within if the database gives it one, and None if it is not known how
+/// the row gets it.
+#[expect(clippy::option_option, reason = "a key that comes later and an unknown one are different")]
+fn new_key(entity: &Entity, row: &[(ColumnId, Value)]) -> Option<Option<Value>> {
+    match row.iter().find(|(id, _)| *id == entity.key) {
+        Some((_, Value::Null)) => None,
+        Some((_, key)) => Some(Some(key.clone())),
+        None => {
+            let is_counted = entity.column(entity.key).default == Some(DefaultValue::Autoincrement);
+            is_counted.then_some(None)
+        }
+    }
+}
+
+fn allowed(entity: &Entity, residual: &Residual) -> Option<Allowed> {
+    (*residual != Residual::Everything).then(|| Allowed {
+        from: residual.visible(entity.id, 0),
+        values: residual.values().to_vec(),
     })
+}
+
+/// The condition that the row with this key is among these; None within if there is nothing to
+/// check, and None if it cannot be.
+#[expect(clippy::option_option, reason = "a condition without need and one without hope")]
+fn condition(entity: &Entity, key: &Value, residual: &Residual) -> Option<Option<Condition>> {
+    if *residual == Residual::Nothing {
+        return None;
+    }
+    Some(allowed(entity, residual).map(|Allowed { from, values }| Condition {
+        from,
+        key: key.clone(),
+        values,
+    }))
 }
 
 /// Writes the answer's data. `keys` are those of the steps.
@@ -123,29 +177,22 @@ pub(crate) fn answer<'a, S: Source>(
     keys: &[Value],
     source: &S,
 ) -> Result<(), WriteError> {
-    reader.out.extend_from_slice(b"{\"data\":{");
     let mut keys = keys.iter();
-    for (i, field) in plan.root.iter().enumerate() {
-        reader.begin_root(i, &field.key);
-        match &field.kind {
-            RootKind::Typename(json) => reader.out.extend_from_slice(json.as_bytes()),
-            RootKind::Write(write) => {
-                let key = keys.next().unwrap_or(&Value::Null);
-                match reader.row_by_key(source, &write.row, key) {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        let entity = &context.model.entity(write.row.entity).name;
-                        return Err(StoreError::Corrupt(format!(
-                            "a row of {entity} is gone right after it was written"
-                        ))
-                        .into());
-                    }
-                    Err(ReadError::Store(error)) => return Err(error.into()),
-                    Err(ReadError::Limit(error)) => return Err((*error).into()),
-                    Err(ReadError::Null) => break,
-                }
+    let mut fields = Fields::begin(plan, reader);
+    while let Some((_, write)) = fields.next_write(reader) {
+        let key = keys.next().unwrap_or(&Value::Null);
+        match reader.row_by_key(source, &write.row, key) {
+            Ok(true) => {}
+            Ok(false) => {
+                let entity = &context.model.entity(write.row.entity).name;
+                return Err(StoreError::Corrupt(format!(
+                    "a row of {entity} is gone right after it was written"
+                ))
+                .into());
             }
-            _ => unreachable!("a mutation has writes only"),
+            Err(ReadError::Store(error)) => return Err(error.into()),
+            Err(ReadError::Limit(error)) => return Err((*error).into()),
+            Err(ReadError::Null) => break,
         }
     }
     Ok(reader.end_mutation()?)

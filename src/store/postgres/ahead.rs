@@ -238,7 +238,12 @@ fn parameter(wanted: &Wanted<'_>, place: &Place) -> Encoded {
             (Parents::Many(_), _) => Encoded::Null,
         };
     }
-    match (&wanted.values[usize::from(place.slot) - 1], place.ty) {
+    slot_value(&wanted.values[usize::from(place.slot) - 1], place.ty)
+}
+
+/// The contents of a slot as a parameter of this type.
+pub(super) fn slot_value(value: &SlotValue, ty: Type) -> Encoded {
+    match (value, ty) {
         (SlotValue::One(value), ty) => encode(value.as_ref(), ty),
         (SlotValue::Many(list), Type::List(scalar)) => {
             let bytes = list.encoded(|values| {

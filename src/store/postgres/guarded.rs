@@ -11,16 +11,30 @@
 //! its table (`feed/tables.rs`). One of its parameters says when it was analysed while the table
 //! was in that state; if it has been analysed again since, it changes nothing.
 
+mod rules;
+mod sound;
+
+pub(in crate::store) use rules::Required;
+pub(super) use rules::{after, before};
+use sound::is_sound;
+pub(super) use sound::sound;
+
 use super::dialect::Postgres;
-use crate::model::{Column, ColumnId, Entity, Model, Scalar};
+use crate::model::{ColumnId, Entity, Model};
 use crate::store::render;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
-use crate::store::select::Shape;
-use crate::store::statement::Statement;
+use crate::store::statement::{Parameter, Statement};
 
 /// When the statement was analysed.
 const ANALYSED: &str = "'now'::timestamptz";
+
+/// For the server's log, if anything is not as expected.
+const UNEXPECTED: &str = "'freshql: a row is not as a mutation expects it; the mutation is rolled back \
+                          and run step by step instead, by ' || pg_backend_pid()";
+
+/// The condition that a transaction has locked or written something.
+const LOCKED: &str = " AND pg_current_xact_id_if_assigned() IS NOT NULL";
 
 /// For the server's log, if a row cannot be shown.
 const UNSOUND: &str = "'freshql: a row cannot be shown as a mutation would leave it; the mutation is rolled back \
@@ -31,16 +45,36 @@ const UNSOUND: &str = "'freshql: a row cannot be shown as a mutation would leave
 pub(in crate::store) enum Guarded {
     /// Sets these columns of a new row.
     Insert(Vec<ColumnId>),
+    /// Sets these columns of a new row to which the database gives a key; returns the key, or the
+    /// row with these columns.
+    New(Vec<ColumnId>, Option<Vec<ColumnId>>),
     /// Sets these columns of a row; at one version only, or at any.
     Update(Vec<ColumnId>, bool),
+    /// Sets these columns of a row that is locked.
+    UpdateLocked(Vec<ColumnId>),
     /// Updates, and returns these columns of the resulting row.
     Whole(Vec<ColumnId>, bool, Vec<ColumnId>),
-    /// Locks a row that is to be deleted; at one version only, or at any.
-    Lock(bool),
+    /// Locks a row that is to be changed, at these versions, if this holds. A row that had to be
+    /// waited for may have changed meanwhile, so the condition must be checked again.
+    Lock(At, Required),
+    /// Checks what must hold before the change of a row.
+    Before(Required),
+    /// Checks what must hold before a row is created.
+    BeforeNew(Required),
+    /// Checks what must hold after it.
+    After(Required),
     /// Deletes it.
     Delete,
     /// Checks that it is gone.
     Gone,
+}
+
+/// At which versions a row is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::store) enum At {
+    Any,
+    One,
+    Several,
 }
 
 /// A statement, and which additional parameters follow its own, in this order.
@@ -55,6 +89,10 @@ pub(in crate::store) struct GuardedStatement {
     pub(super) analysed: bool,
     /// The key as the log has it.
     pub(super) key: bool,
+    /// The versions that the row may have.
+    pub(super) versions: bool,
+    /// The values of what rules require.
+    pub(super) rules: Box<[Parameter]>,
     /// The maximum number of bytes in the row's strings. It returns the row, after everything else.
     pub(super) most_bytes: bool,
 }
@@ -62,9 +100,17 @@ pub(in crate::store) struct GuardedStatement {
 /// Whether a statement relies on the known state of its table.
 pub(super) fn rests_on_table(guarded: &Guarded) -> bool {
     match guarded {
-        Guarded::Update(_, is_versioned) | Guarded::Lock(is_versioned) => *is_versioned,
+        Guarded::Update(_, is_versioned) => *is_versioned,
+        Guarded::Lock(at, _) => *at != At::Any,
         Guarded::Whole(..) => true,
-        Guarded::Insert(_) | Guarded::Delete | Guarded::Gone => false,
+        Guarded::New(_, returned) => returned.is_some(),
+        Guarded::Insert(_)
+        | Guarded::UpdateLocked(_)
+        | Guarded::Before(_)
+        | Guarded::BeforeNew(_)
+        | Guarded::After(_)
+        | Guarded::Delete
+        | Guarded::Gone => false,
     }
 }
 
@@ -72,12 +118,32 @@ pub(super) fn rests_on_table(guarded: &Guarded) -> bool {
 struct Numbers {
     epoch: usize,
     history: usize,
-    may_be_nothing: usize,
+    may_be_nothing: Option<usize>,
     analysed: usize,
     key: usize,
+    versions: usize,
+    /// Of rules, these and the next ones.
+    rules: usize,
 }
 
 impl Numbers {
+    fn new(own: usize, guarded: &Guarded, is_watched: bool) -> Self {
+        let always =
+            matches!(guarded, Guarded::Whole(..) | Guarded::New(..) | Guarded::BeforeNew(_));
+        let analysed = own + 3 + usize::from(!always);
+        let key = analysed + usize::from(is_watched);
+        let versions = key + usize::from(has_key(guarded));
+        Self {
+            epoch: own + 1,
+            history: own + 2,
+            may_be_nothing: (!always).then_some(own + 3),
+            analysed,
+            key,
+            versions,
+            rules: versions + usize::from(matches!(guarded, Guarded::Lock(At::Several, _))),
+        }
+    }
+
     /// Whether the database and its schema are those that the mutation was planned for.
     fn is_same(&self) -> String {
         format!(
@@ -87,16 +153,46 @@ impl Numbers {
         )
     }
 
+    /// With what a statement notices that its table was altered, and returns when it was analysed.
+    fn notices(&self, watch: Option<&str>) -> (String, String) {
+        let Some(watch) = watch else { return (String::new(), String::new()) };
+        let number = self.analysed;
+        let known = format!(" AND coalesce(${number}::timestamptz = {ANALYSED}, true) AND {watch}");
+        (known, format!(", {ANALYSED}"))
+    }
+
     /// 1 if the condition holds; otherwise 0 if that is allowed and nothing was written, or a
     /// failure.
     fn verdict(&self, holds: &str) -> String {
+        let nothing = self.may_be_nothing.map(|number| {
+            format!(" WHEN ${number}::boolean AND pg_current_xact_id_if_assigned() IS NULL THEN 0")
+        });
         format!(
-            "CASE WHEN {holds} THEN 1 WHEN ${}::boolean AND pg_current_xact_id_if_assigned() IS NULL THEN 0 \
-             ELSE ('freshql: a row is not as a mutation expects it; the mutation is rolled back \
-             and run step by step instead, by ' || \
-             pg_backend_pid())::int END",
-            self.may_be_nothing
+            "CASE WHEN {holds} THEN 1{} ELSE ({UNEXPECTED})::int END",
+            nothing.unwrap_or_default()
         )
+    }
+}
+
+fn has_key(guarded: &Guarded) -> bool {
+    matches!(guarded, Guarded::Insert(_) | Guarded::Gone)
+}
+
+/// The statement without its conditions.
+fn base(model: &Model, entity: &Entity, guarded: &Guarded) -> Statement {
+    match guarded {
+        Guarded::Insert(columns) | Guarded::New(columns, _) => {
+            render::insert(model, &Postgres, entity, columns)
+        }
+        Guarded::Update(columns, is_versioned) | Guarded::Whole(columns, is_versioned, _) => {
+            render::update(model, &Postgres, entity, columns, *is_versioned)
+        }
+        Guarded::UpdateLocked(columns) => render::update(model, &Postgres, entity, columns, false),
+        Guarded::Lock(at, _) => render::delete(model, &Postgres, entity, *at == At::One),
+        Guarded::Delete | Guarded::Gone => render::delete(model, &Postgres, entity, false),
+        Guarded::Before(_) | Guarded::BeforeNew(_) | Guarded::After(_) => {
+            Statement { sql: "".into(), parameters: Box::default(), columns: Box::default() }
+        }
     }
 }
 
@@ -108,81 +204,85 @@ pub(super) fn statement(
     guarded: &Guarded,
     watch: Option<&str>,
 ) -> Option<GuardedStatement> {
-    let base = match guarded {
-        Guarded::Insert(columns) => render::insert(model, &Postgres, entity, columns),
-        Guarded::Update(columns, is_versioned) | Guarded::Whole(columns, is_versioned, _) => {
-            render::update(model, &Postgres, entity, columns, *is_versioned)
-        }
-        Guarded::Lock(is_versioned) => render::delete(model, &Postgres, entity, *is_versioned),
-        Guarded::Delete | Guarded::Gone => render::delete(model, &Postgres, entity, false),
-    };
-    let own = base.parameters.len();
+    let base = base(model, entity, guarded);
     let watch = watch.filter(|_| rests_on_table(guarded));
-    let is_whole = matches!(guarded, Guarded::Whole(..));
-    let behind = own + 3 + usize::from(!is_whole);
-    let numbers = Numbers {
-        epoch: own + 1,
-        history: own + 2,
-        may_be_nothing: own + 3,
-        analysed: behind,
-        key: behind,
-    };
-    let (known, analysed) = match watch {
-        Some(watch) => {
-            let number = numbers.analysed;
-            let known =
-                format!(" AND coalesce(${number}::timestamptz = {ANALYSED}, true) AND {watch}");
-            (known, format!(", {ANALYSED}"))
-        }
-        None => (String::new(), String::new()),
-    };
+    let numbers = Numbers::new(base.parameters.len(), guarded, watch.is_some());
+    let (known, analysed) = numbers.notices(watch);
     let (text, same) = (&base.sql, numbers.is_same());
     // The same rows, to check them.
     let rows = text.strip_prefix("DELETE FROM").unwrap_or_default();
+    let one = numbers.verdict(&format!("count(*) = 1 AND {same}"));
+    let is_new = |version: &str| {
+        format!("{version} >= (date_part('epoch', statement_timestamp()) * 1000000)::bigint")
+    };
+    let returned = |columns: &[ColumnId], holds: &str| -> Option<String> {
+        let names = names(entity, columns);
+        let is_sound = is_sound(model, entity, &names, numbers.rules)?;
+        let others: String = names[1..].iter().map(|(_, name)| format!(", {name}")).collect();
+        Some(format!(
+            "RETURNING CASE WHEN {holds}{is_sound} THEN 1 ELSE ({UNSOUND})::int END{analysed}, {}, \"{VERSION_COLUMN}\"{others}",
+            names[0].1
+        ))
+    };
+    let mut rules = Box::default();
     let sql = match guarded {
         Guarded::Insert(_) => {
             // The row has the given key, and a current version.
             let verdict = numbers.verdict(&format!(
-                "count(*) FILTER (WHERE \"w\".\"k\"::text = ${}::text AND \"w\".\"v\" >= \
-                 (date_part('epoch', statement_timestamp()) * 1000000)::bigint) = 1 AND {same}",
-                numbers.key
+                "count(*) FILTER (WHERE \"w\".\"k\"::text = ${}::text AND {}) = 1 AND {same}",
+                numbers.key,
+                is_new("\"w\".\"v\"")
             ));
             format!(
                 "WITH \"w\"(\"k\", \"v\") AS ({text}, \"{VERSION_COLUMN}\") SELECT {verdict} FROM \"w\""
             )
         }
+        Guarded::New(_, read) => {
+            let (insert, key) = text.rsplit_once(" RETURNING ")?;
+            let holds = format!("{} AND {same}{known}", is_new(&format!("\"{VERSION_COLUMN}\"")));
+            match read {
+                Some(columns) => {
+                    format!("{insert} {}", returned(columns, &format!("{holds} AND "))?)
+                }
+                None => format!("{insert} RETURNING {}, {key}", numbers.verdict(&holds)),
+            }
+        }
         Guarded::Update(..) => {
-            let verdict = numbers.verdict(&format!("count(*) = 1 AND {same}"));
-            format!(
-                "WITH \"w\" AS ({text}{known} RETURNING 1) SELECT {verdict}{analysed} FROM \"w\""
-            )
+            format!("WITH \"w\" AS ({text}{known} RETURNING 1) SELECT {one}{analysed} FROM \"w\"")
         }
         Guarded::Whole(_, _, columns) => {
-            let names: Vec<(ColumnId, String)> = std::iter::once(&entity.key)
-                .chain(columns)
-                .map(|id| (*id, SqlName::new(&entity.column(*id).name).to_string()))
-                .collect();
-            let is_sound = is_sound(model, entity, &names, behind + usize::from(watch.is_some()))?;
-            let others: String = names[1..].iter().map(|(_, name)| format!(", {name}")).collect();
+            format!("{text}{known} AND {same} {}", returned(columns, "")?)
+        }
+        Guarded::Lock(at, required) => {
+            let several = match at {
+                At::Several => {
+                    format!(" AND \"{VERSION_COLUMN}\" = ANY (${}::bigint[])", numbers.versions)
+                }
+                At::Any | At::One => String::new(),
+            };
+            let conditions = required.conditions(model, numbers.rules - 1);
+            let holds = match required.is_empty() {
+                true => String::new(),
+                false => format!(" AND {}", conditions.holds()),
+            };
+            rules = conditions.parameters;
             format!(
-                "{text}{known} AND {same} RETURNING CASE WHEN {is_sound} THEN 1 ELSE ({UNSOUND})::int END{analysed}, \
-                 {}, \"{VERSION_COLUMN}\"{others}",
-                names[0].1
+                "SELECT {one}{analysed} FROM (SELECT 1 FROM{rows}{several}{known}{holds} FOR UPDATE) AS \"w\""
             )
         }
-        Guarded::Lock(_) => {
-            let verdict = numbers.verdict(&format!("count(*) = 1 AND {same}"));
-            format!(
-                "SELECT {verdict}{analysed} FROM (SELECT 1 FROM{rows}{known} FOR UPDATE) AS \"w\""
-            )
+        Guarded::Before(required) | Guarded::BeforeNew(required) | Guarded::After(required) => {
+            let conditions = required.conditions(model, numbers.rules - 1);
+            let verdict = |holds: &str| numbers.verdict(&format!("{holds} AND {same}"));
+            let sql = match guarded {
+                Guarded::After(_) => conditions.after(verdict),
+                _ => conditions.before(verdict),
+            };
+            rules = conditions.parameters;
+            sql
         }
-        // A row that was not locked is not deleted, either.
-        Guarded::Delete => {
-            let verdict = numbers.verdict(&format!("count(*) = 1 AND {same}"));
-            format!(
-                "WITH \"w\" AS ({text} AND pg_current_xact_id_if_assigned() IS NOT NULL RETURNING 1) \
-                 SELECT {verdict} FROM \"w\""
-            )
+        // A row that was not locked is not changed, either.
+        Guarded::UpdateLocked(_) | Guarded::Delete => {
+            format!("WITH \"w\" AS ({text}{LOCKED} RETURNING 1) SELECT {one} FROM \"w\"")
         }
         Guarded::Gone => {
             let is_gone = format!(
@@ -196,105 +296,19 @@ pub(super) fn statement(
     };
     Some(GuardedStatement {
         statement: Statement { sql: sql.into(), ..base },
-        may_be_nothing: !is_whole,
+        may_be_nothing: numbers.may_be_nothing.is_some(),
         analysed: watch.is_some(),
-        key: matches!(guarded, Guarded::Insert(_) | Guarded::Gone),
-        most_bytes: is_whole,
+        key: has_key(guarded),
+        versions: matches!(guarded, Guarded::Lock(At::Several, _)),
+        rules,
+        most_bytes: matches!(guarded, Guarded::Whole(..) | Guarded::New(_, Some(_))),
     })
 }
 
-/// The condition that a row can be shown, with at most as many bytes as this parameter says; from
-/// the expressions of its columns, key first. None: SQL cannot check that.
-fn is_sound(
-    model: &Model,
-    entity: &Entity,
-    columns: &[(ColumnId, String)],
-    most: usize,
-) -> Option<String> {
-    if !entity.managed {
-        return None;
-    }
-    let mut conditions = Vec::new();
-    let mut lengths = vec!["0".to_owned()];
-    for (id, value) in columns {
-        let column = entity.column(*id);
-        if column.sql_type.is_some() {
-            return None;
-        }
-        if !column.nullable {
-            conditions.push(format!("{value} IS NOT NULL"));
-        }
-        if matches!(column.scalar, Scalar::String | Scalar::IdText) {
-            lengths.push(format!("coalesce(octet_length({value}), 0)"));
-        }
-        conditions.extend(holds(model, column, value)?);
-    }
-    conditions.push(format!("{} <= ${most}::bigint", lengths.join(" + ")));
-    Some(conditions.join(" AND "))
-}
-
-/// A variant of the query that fails if its rows cannot be shown: if a row selected by its key is
-/// missing, a value is not valid for its type (somebody has relaxed a column), or a row's strings
-/// have more bytes than the last parameter says. None: SQL cannot check that.
-pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
-    let base = render::query(model, &Postgres, shape);
-    let (entity, columns) = match shape {
-        Shape::Row { from, columns, .. } => (model.entity(from.entity()), columns),
-        Shape::Page { list, columns } => (model.entity(list.from.entity()), columns),
-        Shape::Count(_) | Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => return Some(base),
-    };
-    let names: Vec<String> = (0..columns.len() + 2).map(|at| format!("\"c{at}\"")).collect();
-    // The version follows the key.
-    let shown: Vec<(ColumnId, String)> = std::iter::once(&entity.key)
+/// A row's key and these columns, with their expressions.
+fn names(entity: &Entity, columns: &[ColumnId]) -> Vec<(ColumnId, String)> {
+    std::iter::once(&entity.key)
         .chain(columns)
-        .zip(names[..1].iter().chain(&names[2..]))
-        .map(|(id, name)| (*id, format!("\"q\".{name}")))
-        .collect();
-    let is_sound = is_sound(model, entity, &shown, base.parameters.len() + 1)?;
-    let names = names.join(", ");
-    let row = match shape {
-        Shape::Row { .. } => {
-            format!(
-                "(SELECT) AS \"one\" LEFT JOIN LATERAL ({}) AS \"q\"({names}) ON true",
-                base.sql
-            )
-        }
-        _ => format!("({}) AS \"q\"({names})", base.sql),
-    };
-    let sql = format!(
-        "SELECT \"q\".* FROM {row} WHERE CASE WHEN \"q\".\"c0\" IS NOT NULL AND \"q\".\"c1\" IS NOT NULL AND {is_sound} \
-         THEN true WHEN pg_current_xact_id_if_assigned() IS NULL THEN true ELSE ({UNSOUND})::boolean END"
-    );
-    Some(Statement { sql: sql.into(), ..base })
-}
-
-/// The condition, in addition to the column's type, that a value of a managed column is valid for
-/// its scalar; None: SQL cannot check that.
-#[expect(
-    clippy::option_option,
-    reason = "nothing to ask, and nothing that could be asked, are two things"
-)]
-fn holds(model: &Model, column: &Column, value: &str) -> Option<Option<String>> {
-    let condition = match column.scalar {
-        Scalar::IdInt
-        | Scalar::BigInt
-        | Scalar::Int
-        | Scalar::Boolean
-        | Scalar::IdUuid
-        | Scalar::Uuid => None,
-        Scalar::String | Scalar::IdText => None,
-        Scalar::Float => Some(format!("{value} NOT IN ('NaN', 'Infinity', '-Infinity')")),
-        Scalar::Decimal { .. } => Some(format!("{value} <> 'NaN'")),
-        Scalar::DateTime => Some(format!(
-            "{value} BETWEEN '0001-01-01 00:00:00+00'::timestamptz AND '9999-12-31 23:59:59.999999+00'::timestamptz"
-        )),
-        Scalar::Date => Some(format!("{value} BETWEEN '0001-01-01'::date AND '9999-12-31'::date")),
-        Scalar::Enum(id) => {
-            let names: Vec<String> =
-                model.enum_type(id).values.iter().map(|(name, _)| string_literal(name)).collect();
-            Some(format!("{value} IN ({})", names.join(", ")))
-        }
-        Scalar::Json => return None,
-    };
-    Some(condition.map(|condition| format!("({condition}) IS NOT FALSE")))
+        .map(|id| (*id, SqlName::new(&entity.column(*id).name).to_string()))
+        .collect()
 }

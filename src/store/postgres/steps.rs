@@ -12,29 +12,23 @@
 //! then [`super::transaction`] runs the mutation step by step, and reports why it fails.
 
 mod flight;
+mod step;
 
-use std::sync::Arc;
-
-use flight::{Call, Flight, Gives, Text, Values, most_rows};
+use flight::{Call, Flight, Gives, Text, most_rows};
 
 use super::ahead;
-use super::client::{Analysed, ClientError, Connection};
+use super::client::{ClientError, Connection};
 use super::error::spoils_pool;
 use super::feed::{Feed, Schema};
-use super::guarded::{self, Guarded, GuardedStatement};
+use super::guarded;
 use super::idempotency;
-use super::transaction::id_text;
-use super::values::{Encoded, KeptRow, encode};
-use crate::dependency::Version;
-use crate::model::scalar::ValueRef;
-use crate::model::{ColumnId, Entity, Model, Value};
+use super::values::{Encoded, KeptRow};
+use crate::model::{Model, Value};
 use crate::store::error::StoreError;
 use crate::store::fetched::Fetched;
 use crate::store::reading::Levels;
 use crate::store::select::Shape;
 use crate::store::source::{State, Wanted};
-use crate::store::statement::Statement;
-use crate::store::steps::{Change, Step};
 use crate::store::transaction::Writing;
 
 /// The maximum number of bytes in an answer per byte of a row's strings: `\u0000`, and some for
@@ -82,7 +76,6 @@ pub(super) async fn run<W: Writing>(
     let state = State { identity: frame.schema.identity, guard: frame.schema.guard.clone() };
     let Some(steps) = writing.steps(&state) else { return Outcome::InTheWay };
     let once = writing.once();
-    let keys: Vec<Value> = steps.iter().map(|step| step.key.clone()).collect();
     let mut run =
         Run::new(connection, frame, steps.len() == 1 && once.is_none(), writing.most_bytes());
     if let Some(once) = once {
@@ -97,11 +90,13 @@ pub(super) async fn run<W: Writing>(
             return run.stopped(stop).await;
         }
     }
-    let is_whole = !run.is_open && run.is_sound && once.is_none();
+    // If only the key of a new row had to be waited for, the answer's rows and the COMMIT can still
+    // be sent together.
+    let is_whole = run.is_sound && once.is_none();
     if let Err(stop) = if is_whole { run.whole().await } else { run.flush().await } {
         return run.stopped(stop).await;
     }
-    let output = match writing.finish(&state, &keys, &run.fetched) {
+    let output = match writing.finish(&state, &run.keys, &run.fetched) {
         Ok(output) => output,
         Err(error) if is_whole => {
             tracing::error!("a mutation was committed whose answer cannot be shown");
@@ -152,6 +147,8 @@ struct Run<'w, 'c> {
     frame: &'c Frame<'c>,
     flight: Flight<'w>,
     fetched: Fetched<KeptRow>,
+    /// The keys of the steps' rows; NULL as long as the database has not given one.
+    keys: Vec<Value>,
     /// Whether there is a single step, and nothing else.
     is_alone: bool,
     /// Whether a statement relies on when it was analysed, instead of a check.
@@ -179,6 +176,7 @@ impl<'w, 'c> Run<'w, 'c> {
             frame,
             flight: Flight::default(),
             fetched: Fetched::default(),
+            keys: Vec::new(),
             is_alone,
             relies: false,
             most_bytes,
@@ -193,146 +191,6 @@ impl<'w, 'c> Run<'w, 'c> {
         let mut all = Vec::new();
         parameters(&mut all);
         self.flight.push(Call { text, parameters: all, gives, is_bounded: false });
-    }
-
-    async fn step<L: Levels<'w>>(&mut self, step: Step<'_, L>) -> Result<(), Stop> {
-        let Step { entity, key, change, mut answer } = step;
-        let of_version = |expected: Option<Version>| {
-            expected.map_or(ValueRef::Null, |version| ValueRef::Int(version.0))
-        };
-        let columns = |row: &[(ColumnId, Value)]| row.iter().map(|(id, _)| *id).collect();
-        match change {
-            Change::Insert(row) => {
-                let values = Values { entity, key: &key, version: ValueRef::Null, row: &row };
-                self.guarded(&values, Guarded::Insert(columns(&row)))?;
-                let first = answer.next(&self.fetched);
-                self.answer(first, answer).await
-            }
-            Change::Update(expected, row) => {
-                let version = of_version(expected);
-                let values = Values { entity, key: &key, version, row: &row };
-                let (columns, is_versioned) = (columns(&row), expected.is_some());
-                let mut first = answer.next(&self.fetched);
-                if let Some(read) = self.only_row(entity, &first)
-                    && !answer.may_go_on()
-                    && first[0]
-                        .query
-                        .sound(|shape| guarded::sound(self.frame.model, shape))
-                        .is_some()
-                    && answer.most_rows() > 0
-                {
-                    let whole = Guarded::Whole(columns, is_versioned, read);
-                    return self.whole_row(&values, whole, first.remove(0));
-                }
-                self.guarded(&values, Guarded::Update(columns, is_versioned))?;
-                self.answer(first, answer).await
-            }
-            Change::Delete(expected) => {
-                let version = of_version(expected);
-                let values = Values { entity, key: &key, version, row: &[] };
-                self.guarded(&values, Guarded::Lock(expected.is_some()))?;
-                let first = answer.next(&self.fetched);
-                self.answer(first, answer).await?;
-                self.guarded(&values, Guarded::Delete)?;
-                self.guarded(&values, Guarded::Gone)
-            }
-        }
-    }
-
-    /// The columns of the row that the answer needs, if it needs nothing else, and if the statement
-    /// that changes the row can return them: nothing changes the row after that statement, and this
-    /// is known, or the statement will notice if it is wrong.
-    fn only_row(&self, entity: &Entity, first: &[Wanted<'w>]) -> Option<Vec<ColumnId>> {
-        let [wanted] = first else { return None };
-        let Shape::Row { from, keys, columns } = wanted.query.shape() else { return None };
-        let is_known = self.can_notice(entity) || self.frame.is_checked;
-        let is_by_key =
-            from.entity() == entity.id && from.only().is_none() && **keys == [entity.key];
-        let is_plain = self.is_alone && self.frame.schema.is_plain(entity.id);
-        (is_known && is_by_key && is_plain).then(|| columns.to_vec())
-    }
-
-    /// Whether a statement can notice that the entity's table was altered.
-    fn can_notice(&self, entity: &Entity) -> bool {
-        // A statement that is not prepared is analysed every time.
-        !self.frame.pooled && self.frame.schema.watch(entity.id).is_some()
-    }
-
-    fn guarded(&mut self, values: &Values<'_>, guarded: Guarded) -> Result<(), Stop> {
-        let kept = self.statement(values.entity, &guarded);
-        let Some(statement) = &*kept else { return Err(Stop::InTheWay) };
-        let gives = if statement.analysed { Gives::Analysed } else { Gives::Verdict };
-        self.call(values, &guarded, statement, gives)
-    }
-
-    /// Changes a row by the statement that also gives it.
-    fn whole_row(
-        &mut self,
-        values: &Values<'_>,
-        whole: Guarded,
-        wanted: Wanted<'w>,
-    ) -> Result<(), Stop> {
-        let kept = self.statement(values.entity, &whole);
-        let Some(statement) = &*kept else { return Err(Stop::InTheWay) };
-        self.rows = 1;
-        let read = ahead::statement(self.frame.model, &wanted);
-        let gives = Gives::Whole(self.flight.want(wanted, read), statement.analysed);
-        self.call(values, &whole, statement, gives)
-    }
-
-    fn statement(&self, entity: &Entity, guarded: &Guarded) -> Arc<Option<GuardedStatement>> {
-        let schema = self.frame.schema;
-        let watch = schema.watch(entity.id).filter(|_| self.can_notice(entity));
-        let render = || guarded::statement(self.frame.model, entity, guarded, watch);
-        schema.statements.get(entity.id, guarded.clone(), render)
-    }
-
-    fn call(
-        &mut self,
-        values: &Values<'_>,
-        guarded: &Guarded,
-        statement: &GuardedStatement,
-        gives: Gives,
-    ) -> Result<(), Stop> {
-        let schema = self.frame.schema;
-        let GuardedStatement { statement: Statement { sql, parameters, .. }, .. } = statement;
-        let own = parameters.iter().map(|place| encode(values.of(place.slot), place.ty));
-        let mut all: Vec<Encoded> = own.collect();
-        all.push(Encoded::Text(schema.epoch.clone()));
-        all.push(Encoded::Text(schema.history.clone()));
-        if statement.may_be_nothing {
-            all.push(Encoded::Binary(vec![u8::from(self.is_alone)]));
-        }
-        let analysed = self.analysed(guarded, statement)?;
-        all.extend(statement.analysed.then_some(analysed));
-        all.extend(statement.key.then(|| Encoded::Text(id_text(values.key))));
-        self.flight.push(Call {
-            text: Text::Of(sql.clone()),
-            parameters: all,
-            gives,
-            is_bounded: statement.most_bytes,
-        });
-        Ok(())
-    }
-
-    /// When a statement was analysed while the table that it relies on was in the known state: a
-    /// later check has ended, so all alterations until then are known, and the statement notices
-    /// later ones. NULL if a check replaces this.
-    fn analysed(
-        &mut self,
-        guarded: &Guarded,
-        statement: &GuardedStatement,
-    ) -> Result<Encoded, Stop> {
-        let is_known = |analysed: &Analysed| self.frame.feed.has_checked_since(analysed.checks);
-        let kept = self.connection.analysed(&statement.statement.sql);
-        match kept.filter(|analysed| statement.analysed && is_known(analysed)) {
-            Some(analysed) if !self.frame.is_checked => {
-                self.relies = true;
-                Ok(Encoded::Binary(analysed.at.to_be_bytes().to_vec()))
-            }
-            _ if self.frame.is_checked || !guarded::rests_on_table(guarded) => Ok(Encoded::Null),
-            _ => Err(Stop::Unchecked),
-        }
     }
 
     /// Reads the answer's rows: the first level together with what is to be sent anyway.
@@ -390,7 +248,7 @@ impl<'w, 'c> Run<'w, 'c> {
     /// Sends everything as the whole transaction.
     async fn whole(&mut self) -> Result<(), Stop> {
         self.commits = true;
-        if self.frame.pooled {
+        if self.frame.pooled || self.is_open {
             self.push(Text::Fixed("COMMIT"), Gives::Nothing, |_| {});
             return self.flush().await;
         }
@@ -412,7 +270,8 @@ impl<'w, 'c> Run<'w, 'c> {
         let most_bytes = (self.most_bytes / rows).saturating_sub(BYTES_OF_ROW) / BYTES_OF_BYTE;
         let (flight, begin) = (std::mem::take(&mut self.flight), &self.frame.begin[..begin]);
         let checks = || self.frame.feed.checks();
-        let sent = flight.send(self.connection, begin, most_bytes, checks, &mut self.fetched);
+        let (fetched, keys) = (&mut self.fetched, &mut self.keys);
+        let sent = flight.send(self.connection, begin, most_bytes, checks, fetched, keys);
         if sent.await? { Ok(()) } else { Err(Stop::InTheWay) }
     }
 

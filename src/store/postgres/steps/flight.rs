@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Value};
 use crate::store::fetched::Fetched;
@@ -13,7 +14,7 @@ use crate::store::postgres::client::{
 use crate::store::postgres::values::{Encoded, KeptRow, Table};
 use crate::store::render::{FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
 use crate::store::select::{Shape, Slot, SlotValue};
-use crate::store::source::Wanted;
+use crate::store::source::{Parents, Wanted};
 use crate::store::statement::Statement;
 
 /// A statement's text.
@@ -49,6 +50,10 @@ pub(super) enum Gives {
     /// A verdict, when the statement was analysed (if true), and the rows of the query with this
     /// number.
     Whole(usize, bool),
+    /// A verdict, and the key of this step's new row.
+    Key(usize),
+    /// As [`Self::Whole`], for this step's new row.
+    New(usize, bool, usize),
 }
 
 impl Gives {
@@ -64,9 +69,17 @@ pub(super) struct Values<'v> {
     pub(super) key: &'v Value,
     pub(super) version: ValueRef<'v>,
     pub(super) row: &'v [(ColumnId, Value)],
+    /// The versions that it may have.
+    pub(super) versions: &'v [Version],
+    /// What rules require.
+    pub(super) rules: &'v [SlotValue],
 }
 
-impl Values<'_> {
+impl<'v> Values<'v> {
+    pub(super) fn new(entity: &'v Entity, key: &'v Value, row: &'v [(ColumnId, Value)]) -> Self {
+        Self { entity, key, version: ValueRef::Null, row, versions: &[], rules: &[] }
+    }
+
     pub(super) fn of(&self, slot: Slot) -> ValueRef<'_> {
         match slot {
             KEY_SLOT => self.key.as_ref(),
@@ -117,12 +130,13 @@ impl<'w> Flight<'w> {
         most_bytes: usize,
         checks: impl Fn() -> u64,
         fetched: &mut Fetched<KeptRow>,
+        keys: &mut [Value],
     ) -> Result<bool, ClientError> {
         let bytes = i64::try_from(most_bytes).unwrap_or(i64::MAX).to_be_bytes();
         for call in self.calls.iter_mut().filter(|call| call.is_bounded) {
             call.parameters.push(Encoded::Binary(bytes.to_vec()));
         }
-        let Self { calls, wanted } = self;
+        let Self { calls, mut wanted } = self;
         let parameters: Vec<Vec<Parameter<'_>>> = calls
             .iter()
             .map(|call| call.parameters.iter().map(Encoded::parameter).collect())
@@ -145,17 +159,32 @@ impl<'w> Flight<'w> {
             match call.gives {
                 Gives::Nothing => {}
                 Gives::Taken => done += 1,
-                Gives::Verdict | Gives::Analysed | Gives::Whole(..) => {
+                Gives::Verdict
+                | Gives::Analysed
+                | Gives::Whole(..)
+                | Gives::Key(_)
+                | Gives::New(..) => {
                     done += cells.next_cell()?.and_then(int).unwrap_or(0);
                 }
                 Gives::Rows(_) => {}
             }
-            if matches!(call.gives, Gives::Analysed | Gives::Whole(_, true)) {
+            if matches!(
+                call.gives,
+                Gives::Analysed | Gives::Whole(_, true) | Gives::New(_, true, _)
+            ) {
                 let at = cells.next_cell()?.and_then(int);
                 analysed.extend(at.map(|at| (number - first, at)));
             }
-            if let Gives::Rows(at) | Gives::Whole(at, _) = call.gives {
-                tables[at].push(&wanted[at].1.columns, cells)?;
+            match call.gives {
+                Gives::Rows(at) | Gives::Whole(at, _) | Gives::New(at, ..) => {
+                    tables[at].push(&wanted[at].1.columns, cells)?;
+                }
+                Gives::Key(step) => {
+                    // A key that the database gives is an integer.
+                    let key = cells.next_cell()?.and_then(int);
+                    keys[step] = key.map_or(Value::Null, Value::Int);
+                }
+                _ => {}
             }
             Ok(())
         };
@@ -169,6 +198,13 @@ impl<'w> Flight<'w> {
         }
         if usize::try_from(done) != Ok(expected) {
             return Ok(false);
+        }
+        // Until here, nothing was known of these rows' keys.
+        for call in &calls {
+            if let Gives::New(at, _, step) = call.gives {
+                keys[step] = tables[at].get(0, 0).to_value();
+                wanted[at].0.parents = Parents::One(keys[step].clone());
+            }
         }
         for ((wanted, _), table) in wanted.iter().zip(tables) {
             ahead::keep(fetched, wanted, table);
