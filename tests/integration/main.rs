@@ -104,6 +104,7 @@ mod postgres_feed;
 mod postgres_flights;
 mod postgres_log;
 mod postgres_mutations;
+mod postgres_rules;
 mod postgres_settings;
 mod proxies;
 mod pulled_databases;

@@ -1,0 +1,309 @@
+//! Mutations on PostgreSQL that depend on rules, on keys that the database gives, or on several
+//! tags: how often they ask the database, and what they do if somebody is in the way.
+
+use std::time::Duration;
+
+use freshql::config::{Database, Mode};
+use freshql::store::postgres::client::{Connection, Role, Session};
+use http::HeaderName;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TestApp};
+use crate::newsroom::{MODEL, Newsroom, issuer, project, role, user};
+use crate::postgres::Postgres;
+use crate::wiretap::Wiretap;
+
+/// Beside the newsroom's: rows whose keys the database gives, and rules that require different
+/// things of the result.
+const MORE: &str = r#"
+type Ticket @entity @allow(to: [READ]) @allow(role: "editor") {
+  id: ID! @id @default(fn: AUTOINCREMENT)
+  subject: String!
+  notes: [Note!]! @derivedFrom(field: "ticket")
+}
+
+type Note @entity @allow(to: [READ]) @allow(where: {writer: {eq: "$sub"}}) {
+  id: ID! @id @default(fn: AUTOINCREMENT)
+  writer: String!
+  text: String!
+  ticket: Ticket @relation(onDelete: SET_NULL)
+}
+
+type Form @entity @allow(to: [READ])
+  @allow(to: [UPDATE], where: {owner: {eq: "$sub"}})
+  @allow(to: [UPDATE], where: {state: {eq: "OPEN"}}, check: {state: {eq: "CLOSED"}}) {
+  id: ID! @id
+  owner: String!
+  state: String!
+}
+"#;
+const ROWS: &str = "
+INSERT INTO users (id, name) VALUES ('ada', 'Ada'), ('bob', 'Bob'), ('eve', 'Eve');
+INSERT INTO teams (id, name) VALUES ('t1', 'News');
+INSERT INTO members (id, team_id, user_id) VALUES ('m1', 't1', 'ada');
+INSERT INTO posts (id, title, status, author_id, team_id) VALUES
+  ('p1', 'Of Ada', 'DRAFT', 'ada', NULL), ('p2', 'Of Ada, too', 'DRAFT', 'ada', NULL),
+  ('p3', 'Of Bob', 'DRAFT', 'bob', NULL), ('p4', 'Of the team', 'DRAFT', 'bob', 't1');
+INSERT INTO forms (id, owner, state) VALUES
+  ('f1', 'bob', 'OPEN'), ('f2', 'ada', 'DONE'), ('f3', 'ada', 'DONE'), ('f4', 'bob', 'DONE');
+";
+
+const UPDATE: &str = "mutation($id: ID!, $patch: PostPatch!, $etag: String) {
+  updatePost(id: $id, patch: $patch, expectedEtag: $etag) { id etag title } }";
+const CREATE: &str = "mutation($input: PostInput!) { createPost(input: $input) { id etag title } }";
+const DELETE: &str = "mutation($id: ID!) { deletePost(id: $id) { id title } }";
+const POST: &str = "query($id: ID!) { post(id: $id) { etag title } }";
+const TICKET: &str =
+    "mutation($input: TicketInput!) { createTicket(input: $input) { id etag subject } }";
+const TICKETS: &str = "mutation($a: TicketInput!, $b: TicketInput!) {
+  a: createTicket(input: $a) { id subject } b: createTicket(input: $b) { id subject } }";
+const WITH_NOTES: &str =
+    "mutation($input: TicketInput!) { createTicket(input: $input) { id notes { totalCount } } }";
+const NOTE: &str = "mutation($input: NoteInput!) { createNote(input: $input) { id etag text } }";
+const FORM: &str = "mutation($id: ID!, $patch: FormPatch!) {
+  updateForm(id: $id, patch: $patch) { id owner state } }";
+
+struct Room {
+    room: Newsroom,
+    tap: Wiretap,
+    server: Postgres,
+}
+
+impl Room {
+    async fn open() -> Option<Self> {
+        let server = Postgres::start()?;
+        server.create("room");
+        let tap = Wiretap::start(server.socket()).await;
+        let database = format!("{}&writers=1", tap.url("room")).parse().unwrap();
+        let documents = [UPDATE, CREATE, DELETE, POST, TICKET, TICKETS, WITH_NOTES, NOTE, FORM];
+        let directory = project(&format!("{MODEL}{MORE}"), ROWS, &documents);
+        let app = TestApp::start_in(directory, Mode::Trusted, |config| {
+            (config.database, config.auth) = (database, vec![issuer()]);
+        })
+        .await;
+        Some(Self { room: Newsroom { app }, tap, server })
+    }
+
+    fn run(&self, sql: &str) -> Vec<String> {
+        self.server.run("room", sql)
+    }
+
+    /// The data of a mutation, and its number of round trips.
+    async fn trips(&self, text: &str, variables: Value, token: &str) -> (Value, usize) {
+        self.trips_with(text, variables, token, &[]).await
+    }
+
+    async fn trips_with(
+        &self,
+        text: &str,
+        variables: Value,
+        token: &str,
+        headers: &[(HeaderName, &str)],
+    ) -> (Value, usize) {
+        loop {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            if self.tap.take() == (0, 0) {
+                break;
+            }
+        }
+        let answer = self.room.post_with(text, &variables, Some(token), headers).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        (answer.json()["data"].clone(), self.tap.take().0)
+    }
+
+    /// The token of a post.
+    async fn token(&self, id: &str, viewer: &str) -> String {
+        let answer = self.room.get(POST, &json!({"id": id}), Some(viewer)).await;
+        answer.json()["data"]["post"]["etag"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a mutation while another program has run `sql` in a transaction, which it commits when
+    /// the mutation waits for it.
+    async fn behind(&self, sql: &str, mutation: impl Future<Output = Answer>) -> Answer {
+        let Database::Postgres(to) = self.server.url("room").parse().unwrap() else { panic!() };
+        let mut other = Connection::connect(&to, Session::new(Role::Write)).await.unwrap();
+        other.script(&format!("BEGIN; {sql}")).await.unwrap();
+        let commit = async {
+            let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+            for _ in 0..500 {
+                if !self.run(waits).is_empty() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            other.script("COMMIT").await.unwrap();
+        };
+        tokio::join!(mutation, commit).0
+    }
+
+    async fn post(&self, text: &str, variables: &Value, token: &str) -> Answer {
+        self.room.post(text, variables, Some(token)).await
+    }
+
+    async fn title(&self, id: &str) -> String {
+        self.run(&format!("SELECT title FROM posts WHERE id = '{id}'")).remove(0)
+    }
+}
+
+fn if_match(tags: &[&str]) -> (HeaderName, String) {
+    let tags: Vec<String> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
+    (HeaderName::from_static("if-match"), tags.join(", "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mutation_takes_one_flight_though_rules_or_several_tags_restrict_it() {
+    let Some(room) = Room::open().await else { return };
+    let (ada, editor) = (user("ada"), role("x", "editor"));
+    let patch = |id: &str, title: &str| json!({"id": id, "patch": {"title": title}});
+    // The first one of each kind prepares statements, and its version is compared behind a check.
+    room.trips(UPDATE, patch("p1", "First"), &ada).await;
+    let (data, trips) = room.trips(UPDATE, patch("p1", "By its author"), &ada).await;
+    assert_eq!((&data["updatePost"]["title"], trips), (&json!("By its author"), 1));
+    let (_, trips) = room.trips(UPDATE, patch("p4", "By the team"), &ada).await;
+    assert_eq!((trips, &*room.title("p4").await), (1, "By the team"));
+    let moved = json!({"id": "p1", "patch": {"teamId": "t1"}});
+    let (_, trips) = room.trips(UPDATE, moved, &ada).await;
+    assert_eq!(trips, 1, "the team is one that she may read");
+    let token = room.token("p1", &ada).await;
+    let at = |etag: &str| json!({"id": "p1", "patch": {"title": "At its version"}, "etag": etag});
+    let (data, trips) = room.trips(UPDATE, at(&token), &ada).await;
+    assert_eq!(trips, 1);
+    let newer = data["updatePost"]["etag"].as_str().unwrap().to_owned();
+    let either = if_match(&[&token, &newer]);
+    let either = [(either.0, &*either.1)];
+    let (_, trips) = room.trips_with(UPDATE, patch("p1", "Either"), &ada, &either).await;
+    assert_eq!((trips, &*room.title("p1").await), (1, "Either"));
+    // Now neither is current.
+    let late = room.room.post_with(UPDATE, &patch("p1", "Late"), Some(&ada), &either).await;
+    late.assert_error(412, "PRECONDITION_FAILED");
+    assert_eq!(late.json()["errors"][0]["extensions"]["current"]["title"], "Either");
+
+    let input = json!({"input": {"id": "p9", "title": "New", "teamId": "t1"}});
+    assert_eq!(room.trips(CREATE, input, &ada).await.1, 1);
+    assert_eq!(room.trips(DELETE, json!({"id": "p9"}), &ada).await.1, 1);
+    let input = |subject: &str| json!({"input": {"subject": subject}});
+    room.trips(TICKET, input("First"), &editor).await;
+    let (data, trips) = room.trips(TICKET, input("Second"), &editor).await;
+    assert_eq!(trips, 1, "the statement that creates a row returns it");
+    assert_eq!(
+        (&data["createTicket"]["id"], &data["createTicket"]["subject"]),
+        (&json!("2"), &json!("Second"))
+    );
+    let both = json!({"a": {"subject": "Third"}, "b": {"subject": "Fourth"}});
+    let (data, trips) = room.trips(TICKETS, both, &editor).await;
+    assert_eq!((&data["a"]["id"], &data["b"]["id"]), (&json!("3"), &json!("4")));
+    assert_eq!(trips, 1, "so do those of two fields");
+    let (data, trips) = room.trips(WITH_NOTES, input("Fifth"), &editor).await;
+    assert_eq!((&data["createTicket"]["id"], trips), (&json!("5"), 2), "its key is waited for");
+    let note = json!({"input": {"writer": "ada", "text": "Hers"}});
+    let (data, trips) = room.trips(NOTE, note, &ada).await;
+    assert_eq!((&data["createNote"]["text"], trips), (&json!("Hers"), 2), "as is that of a rule");
+    let note = json!({"input": {"writer": "bob", "text": "Not hers"}});
+    room.post(NOTE, &note, &ada).await.assert_error(403, "FORBIDDEN");
+    assert_eq!(room.run("SELECT text FROM notes"), ["Hers"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_is_judged_on_the_row_that_is_written_and_on_the_rows_that_it_then_looks_at() {
+    let Some(room) = Room::open().await else { return };
+    let ada = user("ada");
+    let patch = |id: &str| json!({"id": id, "patch": {"title": "Too late"}});
+    for warm in ["p1", "p4"] {
+        let patch = json!({"id": warm, "patch": {"title": "Warm"}});
+        assert_eq!(room.post(UPDATE, &patch, &ada).await.status, 200);
+    }
+    let given = "UPDATE posts SET author_id = 'bob' WHERE id = 'p1'";
+    let answer = room.behind(given, room.post(UPDATE, &patch("p1"), &ada)).await;
+    answer.assert_error(404, "NOT_FOUND");
+    let given = "UPDATE posts SET author_id = 'bob' WHERE id = 'p2'";
+    let answer = room.behind(given, room.post(DELETE, &json!({"id": "p2"}), &ada)).await;
+    answer.assert_error(404, "NOT_FOUND");
+    let left =
+        "DELETE FROM members WHERE id = 'm1'; UPDATE posts SET slug = 'left' WHERE id = 'p4'";
+    let answer = room.behind(left, room.post(UPDATE, &patch("p4"), &ada)).await;
+    answer.assert_error(404, "NOT_FOUND");
+    let titles = ["p1", "p2", "p4"].map(|id| room.title(id));
+    let [of_ada, too, of_team] = titles;
+    assert_eq!((&*of_ada.await, &*too.await, &*of_team.await), ("Warm", "Of Ada, too", "Warm"));
+    // What becomes hers while she waits is hers.
+    let taken = "UPDATE posts SET author_id = 'ada' WHERE id = 'p3'";
+    let patch = json!({"id": "p3", "patch": {"title": "Hers now"}});
+    let answer = room.behind(taken, room.post(UPDATE, &patch, &ada)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(room.title("p3").await, "Hers now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_rules_one_allows_the_row_as_it_was_and_as_it_becomes() {
+    let Some(room) = Room::open().await else { return };
+    let ada = user("ada");
+    let form = |id: &str, patch: Value| json!({"id": id, "patch": patch});
+    let closed = form("f1", json!({"state": "CLOSED"}));
+    room.trips(FORM, closed, &ada).await;
+    let (_, trips) = room.trips(FORM, form("f2", json!({"state": "OPEN"})), &ada).await;
+    assert_eq!(trips, 1);
+    // As it was, only its owner may change it; as it becomes, only the other rule would allow it.
+    let given = form("f3", json!({"owner": "bob", "state": "CLOSED"}));
+    room.post(FORM, &given, &ada).await.assert_error(403, "FORBIDDEN");
+    let foreign = form("f4", json!({"state": "CLOSED"}));
+    room.post(FORM, &foreign, &ada).await.assert_error(403, "FORBIDDEN");
+    // Both allow it as it was, and the second one as it becomes.
+    let given = form("f2", json!({"owner": "bob", "state": "CLOSED"}));
+    let (_, trips) = room.trips(FORM, given, &ada).await;
+    assert_eq!(trips, 1);
+    assert_eq!(
+        room.run("SELECT owner || ' ' || state FROM forms ORDER BY id"),
+        ["bob CLOSED", "bob CLOSED", "ada DONE", "bob DONE"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_tags_the_one_of_the_row_that_is_written_counts() {
+    let Some(room) = Room::open().await else { return };
+    let ada = user("ada");
+    let old = room.token("p1", &ada).await;
+    let patch = json!({"id": "p1", "patch": {"title": "Second"}});
+    assert_eq!(room.post(UPDATE, &patch, &ada).await.status, 200);
+    let current = room.token("p1", &ada).await;
+    let (name, tags) = if_match(&[&old, &current]);
+    let headers = [(name, &*tags)];
+    let patch = json!({"id": "p1", "patch": {"title": "Third"}});
+    let mutation = room.room.post_with(UPDATE, &patch, Some(&ada), &headers);
+    let other = "UPDATE posts SET slug = 'other' WHERE id = 'p1'";
+    let answer = room.behind(other, mutation).await;
+    answer.assert_error(412, "PRECONDITION_FAILED");
+    assert_eq!(room.title("p1").await, "Second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_with_a_key_of_the_database_is_answered_as_it_stands_whatever_is_in_the_way() {
+    let Some(room) = Room::open().await else { return };
+    let editor = role("x", "editor");
+    let input = |subject: &str| json!({"input": {"subject": subject}});
+    let created = async |subject: &str| {
+        let answer = room.post(TICKET, &input(subject), &editor).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["data"]["createTicket"].clone()
+    };
+    assert_eq!(created("First").await["id"], "1");
+    // Somebody has taken the next keys.
+    room.run("INSERT INTO tickets (id, subject) VALUES (2, 'Taken'), (3, 'Taken, too')");
+    assert_eq!(created("Fourth").await["id"], "4");
+    room.run(
+        "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           UPDATE tickets SET subject = upper(subject) WHERE id = NEW.id; RETURN NULL; END $$;
+         CREATE TRIGGER shout AFTER INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION shout()",
+    );
+    let loud = created("Fifth").await;
+    assert_eq!(loud["subject"], "FIFTH");
+    room.run(
+        "DROP FUNCTION shout CASCADE;
+         CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER swallow BEFORE INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION swallow()",
+    );
+    let swallowed = room.post(TICKET, &input("Sixth"), &editor).await;
+    assert!(swallowed.text().contains("swallow"), "{}", swallowed.text());
+    room.run("DROP FUNCTION swallow CASCADE");
+    assert_eq!(created("Seventh").await["subject"], "Seventh");
+    assert_eq!(room.run("SELECT count(*) FROM tickets WHERE subject = 'Sixth'"), ["0"]);
+}
