@@ -18,7 +18,7 @@
 //! | 3 GraphQL | [`graphql`] | what an operation means: `document` → `compile` → `bind` → `read` or `write` |
 //! | 2 store | [`store`], [`outbound`] | rows in, rows out, what changed; tables, triggers, migrations; requests to other servers |
 //! | 1 pure rules | [`etag`], [`conditional`], [`cache_control`], [`clock`], [`question`], [`viewer`] | decisions without I/O, async or an HTTP framework |
-//! | 0 vocabulary | [`model`], [`syntax`], [`json`], [`document_id`], [`dependency`], [`config`] | types that all floors above share |
+//! | 0 vocabulary | [`model`], [`syntax`], [`json`], [`document_id`], [`dependency`], [`causes`], [`config`] | types that all floors above share |
 //!
 //! `docs/architecture.md` follows a GET and a write through them.
 //!
@@ -46,6 +46,7 @@
 //! | entity etag | the token of one row at one version: the field `etag`, the argument `expectedEtag` |
 
 // Floor 0: vocabulary. It imports from no other floor.
+pub mod causes;
 pub mod config;
 pub mod dependency;
 pub mod document_id;

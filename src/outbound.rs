@@ -2,7 +2,6 @@
 //! providers for their keys, to other freshql servers for `push`. Redirects are not followed, and
 //! every answer is bounded in time and length.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,8 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::causes::WithCauses;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -117,13 +118,13 @@ impl Client {
                 .0
                 .request(request)
                 .await
-                .map_err(|error| OutboundError::Failed(causes(&error)))?;
+                .map_err(|error| OutboundError::Failed(WithCauses(&error).to_string()))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, bounds.bytes).collect().await.map_err(|error| {
                 if error.is::<http_body_util::LengthLimitError>() {
                     OutboundError::TooLong(bounds.bytes)
                 } else {
-                    OutboundError::Failed(causes(&*error))
+                    OutboundError::Failed(WithCauses(&*error).to_string())
                 }
             })?;
             Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
@@ -132,20 +133,4 @@ impl Client {
             .await
             .unwrap_or(Err(OutboundError::TimedOut(bounds.time)))
     }
-}
-
-/// The error with its causes: "client error (Connect)" alone helps nobody.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some errors already repeat their causes.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -22,6 +22,7 @@ use super::error::StartError;
 use super::serve::{Opening, assemble, listen, stop_signal, wind_down};
 use super::{project, token};
 use crate::cache_control::NO_STORE;
+use crate::causes::WithCauses;
 use crate::config::{Config, Mode};
 use crate::http::{AppState, service};
 use crate::identity::Authenticator;
@@ -77,9 +78,10 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
                 Err(error) => {
                     match &error {
                         StartError::Mistakes(mistakes) => tell(DevEvent::Diagnostics(mistakes)),
-                        StartError::Other(error) => {
-                            tell(DevEvent::Text(&format!("error: {error:#}\n")))
-                        }
+                        StartError::Other(error) => tell(DevEvent::Text(&format!(
+                            "error: {}\n",
+                            WithCauses(error.as_ref())
+                        ))),
                         StartError::Told => {}
                     }
                     let consequence = match &shape {

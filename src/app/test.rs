@@ -26,6 +26,7 @@ use self::snapshot::{Comparison, Redaction};
 use super::error::StartError;
 use super::model_file::within;
 use super::project::{self, Project};
+use crate::causes::WithCauses;
 use crate::config::Config;
 use crate::graphql::OperationKind;
 use crate::persisted::files;
@@ -113,7 +114,7 @@ impl Run<'_> {
         let question = match server.question(operation, case).await {
             Ok(question) => question,
             Err(error) => {
-                outcome.fail(format!("{error:#}"));
+                outcome.fail(WithCauses(error.as_ref()).to_string());
                 return Ok(outcome);
             }
         };

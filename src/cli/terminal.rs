@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use freshql::app::StartError;
+use freshql::causes::WithCauses;
 use freshql::model::Diagnostic;
 use freshql::model::diagnostic::render;
 
@@ -22,7 +23,7 @@ pub(crate) fn report(error: &StartError) {
     match error {
         StartError::Mistakes(mistakes) => show(mistakes),
         StartError::Told => {}
-        StartError::Other(error) => tell(&format!("error: {error:#}\n")),
+        StartError::Other(error) => tell(&format!("error: {}\n", WithCauses(error.as_ref()))),
     }
 }
 

@@ -10,6 +10,8 @@ use async_graphql::Pos;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use crate::causes::WithCauses;
+
 /// The maximum number of errors reported for one request.
 pub(crate) const MAX_ERRORS: usize = 100;
 
@@ -128,21 +130,8 @@ pub enum PathSegment {
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl fmt::Display for Cause {
-    /// With all that led to it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut told = self.0.to_string();
-        f.write_str(&told)?;
-        let mut next = self.0.source();
-        while let Some(error) = next {
-            let text = error.to_string();
-            // Many errors say what their source says.
-            if !told.contains(&text) {
-                write!(f, ": {text}")?;
-                told = text;
-            }
-            next = error.source();
-        }
-        Ok(())
+        WithCauses(&*self.0).fmt(f)
     }
 }
 

@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("json", 0),
     ("model", 0),
     ("document_id", 0),
+    ("causes", 0),
     ("dependency", 0),
     ("config", 0),
     // Pure rules: no I/O, no async, no HTTP server.
