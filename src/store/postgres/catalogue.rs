@@ -24,8 +24,8 @@ pub(in crate::store) struct FoundTable {
     pub(in crate::store) is_visible: bool,
     /// `r`: a table, `p`: a partitioned table, `v`, `m`: views, `f`: a foreign table.
     pub(in crate::store) kind: String,
-    /// What it is a partition of, or inherits from.
-    pub(in crate::store) parent: Option<i64>,
+    /// What it is a partition of, or inherits from: several tables, perhaps.
+    pub(in crate::store) parents: Vec<i64>,
     pub(in crate::store) is_partition: bool,
     /// Whether rules rewrite statements on it.
     pub(in crate::store) has_rules: bool,
@@ -83,7 +83,7 @@ pub(in crate::store) struct FoundIndex {
     pub(in crate::store) name: String,
     pub(in crate::store) unique: bool,
     pub(in crate::store) is_primary: bool,
-    /// Whether it has a WHERE, or is invalid because its creation failed.
+    /// Whether it has a WHERE, is invalid because its creation failed, or serves no equality, as GIN's.
     pub(in crate::store) is_partial: bool,
     /// None for an expression.
     pub(in crate::store) columns: Vec<Option<String>>,
@@ -138,21 +138,25 @@ pub(in crate::store) fn statements() -> [String; 6] {
     };
     [
         format!(
-            "SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind, i.inhparent, c.relispartition,
-                    c.relhasrules
-             FROM {tables} LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhseqno = 1 WHERE {kinds} ORDER BY c.oid"
+            "SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind,
+                    (SELECT json_agg(inhparent::bigint) FROM pg_inherits WHERE inhrelid = c.oid), c.relispartition, c.relhasrules
+             FROM {tables} WHERE {kinds} ORDER BY c.oid"
         ),
         format!(
             "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), base.typname, base.typtype,
-                    format_type(base.oid, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END),
-                    a.attnotnull OR t.typnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> '',
+                    format_type(base.oid, bottom.mod),
+                    a.attnotnull OR bottom.required, pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> '',
                     coll.collname, coalesce(coll.collisdeterministic, true),
                     (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = base.oid)
              FROM {tables} JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                JOIN pg_type t ON t.oid = a.atttypid
-               JOIN pg_type base ON base.oid = (WITH RECURSIVE up AS (SELECT t.oid, t.typbasetype UNION ALL
-                 SELECT p.oid, p.typbasetype FROM pg_type p JOIN up ON p.oid = up.typbasetype)
-                 SELECT oid FROM up WHERE typbasetype = 0)
+               JOIN LATERAL (WITH RECURSIVE down AS (SELECT t.oid, t.typbasetype, t.typnotnull AS required,
+                   CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS mod
+                 UNION ALL SELECT p.oid, p.typbasetype, down.required OR p.typnotnull,
+                   CASE WHEN down.mod < 0 AND p.typtype = 'd' THEN p.typtypmod ELSE down.mod END
+                 FROM pg_type p JOIN down ON p.oid = down.typbasetype)
+                 SELECT * FROM down WHERE typbasetype = 0) AS bottom ON true
+               JOIN pg_type base ON base.oid = bottom.oid
                LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
                LEFT JOIN pg_collation coll ON coll.oid = a.attcollation
              WHERE {kinds} ORDER BY c.oid, a.attnum"
@@ -166,11 +170,13 @@ pub(in crate::store) fn statements() -> [String; 6] {
             names("o.confkey", "o.confrelid"),
         ),
         format!(
-            "SELECT x.indrelid, i.relname, x.indisunique, x.indisprimary, x.indpred IS NOT NULL OR NOT x.indisvalid,
+            "SELECT x.indrelid, i.relname, x.indisunique, x.indisprimary,
+                    x.indpred IS NOT NULL OR NOT x.indisvalid OR method.amname NOT IN ('btree', 'hash'),
                     (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(x.indkey) WITH ORDINALITY AS k (attnum, n)
                        LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum AND k.attnum > 0
                       WHERE k.n <= x.indnkeyatts)
-             FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN {tables} ON c.oid = x.indrelid ORDER BY x.indexrelid"
+             FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am method ON method.oid = i.relam
+               JOIN {tables} ON c.oid = x.indrelid ORDER BY x.indexrelid"
         ),
         format!(
             "SELECT g.tgrelid, g.tgname, g.tgenabled, g.tgtype, p.proname, g.tgqual IS NOT NULL
@@ -234,9 +240,12 @@ impl Catalogue {
         let mut all: Vec<&FoundTable> = Vec::new();
         let mut above = vec![table.oid];
         while let Some(oid) = above.pop() {
-            for child in self.tables.iter().filter(|child| child.parent == Some(oid)) {
-                above.push(child.oid);
-                all.push(child);
+            for child in self.tables.iter().filter(|child| child.parents.contains(&oid)) {
+                // Several ways may lead to it.
+                if !all.iter().any(|known| known.oid == child.oid) {
+                    above.push(child.oid);
+                    all.push(child);
+                }
             }
         }
         all
@@ -320,7 +329,7 @@ fn table(row: &RowRef<'_>) -> FoundTable {
         name: row.string(2),
         is_visible: row.is(3),
         kind: row.string(4),
-        parent: row.int(5),
+        parents: row.text(5).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
         is_partition: row.is(6),
         has_rules: row.is(7),
         ..FoundTable::default()

@@ -32,20 +32,30 @@ macro_rules! watched {
     };
 }
 
+/// The types of the columns in `attributes`, and what their domains are made of.
+macro_rules! types {
+    () => {
+        "types AS (SELECT atttypid AS oid FROM attributes
+    UNION SELECT typbasetype FROM types JOIN pg_type t ON t.oid = types.oid WHERE typbasetype <> 0)"
+    };
+}
+
 /// A row of the catalogue that was written again has another `xmin`.
 macro_rules! print {
     () => {
         concat!(
             "SELECT coalesce(sum(hashtextextended(thing, 0))::numeric % 9223372036854775807, 0)::bigint AS print FROM (
-  WITH watched AS (",
+  WITH RECURSIVE watched AS (",
             watched!(),
-            "), attributes AS (SELECT a.*, a.xmin AS since FROM watched w JOIN pg_attribute a ON attrelid = w.oid AND attnum > 0)
+            "), attributes AS (SELECT a.*, a.xmin AS since FROM watched w JOIN pg_attribute a ON attrelid = w.oid AND attnum > 0),
+  ",
+            types!(),
+            "
   SELECT concat_ws(' ', 'c', c.oid, relname, nspname, relkind, relpersistence, relrowsecurity, relforcerowsecurity,
       pg_table_is_visible(c.oid)) AS thing
     FROM watched w JOIN pg_class c ON c.oid = w.oid JOIN pg_namespace n ON n.oid = relnamespace
   UNION ALL SELECT concat_ws(' ', 'a', attrelid, attnum, since) FROM attributes
-  UNION ALL SELECT concat_ws(' ', 'e', oid, xmin) FROM pg_enum WHERE enumtypid IN (
-    SELECT coalesce(nullif(typbasetype, 0), t.oid) FROM attributes JOIN pg_type t ON t.oid = atttypid)
+  UNION ALL SELECT concat_ws(' ', 'e', oid, xmin) FROM pg_enum WHERE enumtypid IN (SELECT oid FROM types)
   UNION ALL SELECT concat_ws(' ', 'i', inhrelid, inhparent, xmin) FROM pg_inherits WHERE inhparent IN (SELECT oid FROM watched)
   UNION ALL SELECT concat_ws(' ', 'g', oid, xmin) FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM watched)
       AND (NOT tgisinternal OR tgname LIKE 'zz\\_freshql\\_%')
@@ -100,17 +110,18 @@ pub(super) async fn renew(connection: &mut Connection) -> Result<(), ClientError
 /// What a statement has to name: the oids of tables, calls of functions, and the types that rows'
 /// values are shown with.
 pub(super) const NAMES: &str = concat!(
-    "WITH watched AS (",
+    "WITH RECURSIVE watched AS (",
     watched!(),
-    ")
+    "), attributes AS (SELECT atttypid FROM watched w JOIN pg_attribute a ON attrelid = w.oid AND attnum > 0),
+  ",
+    types!(),
+    "
 SELECT (SELECT string_agg(format('''%s''::regclass', oid::oid), ', ') FROM watched),
   (SELECT string_agg(format('%I.%I(%s) IS NULL', nspname, proname, (SELECT string_agg('NULL::' || format_type(t, NULL), ', ')
       FROM unnest(proargtypes) AS t)), ', ')
     FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
     WHERE proname LIKE '\\_freshql\\_%' AND prokind = 'f' AND pg_function_is_visible(p.oid)),
-  (SELECT string_agg(DISTINCT enumtypid::text, ',') FROM pg_enum WHERE enumtypid IN (
-    SELECT coalesce(nullif(typbasetype, 0), t.oid) FROM watched w JOIN pg_attribute a ON attrelid = w.oid AND attnum > 0
-      JOIN pg_type t ON t.oid = atttypid))"
+  (SELECT string_agg(DISTINCT enumtypid::text, ',') FROM pg_enum WHERE enumtypid IN (SELECT oid FROM types))"
 );
 
 /// Columns of a statement that tell whether the definition was altered; see the module's
