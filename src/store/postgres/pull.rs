@@ -150,13 +150,38 @@ impl Server {
         if found.kind == "f" {
             return Some("it is a foreign table: nobody would see its rows change".to_owned());
         }
-        if found.parent.is_some() {
+        if !found.parents.is_empty() && !found.is_partition {
             return Some("it inherits from another table".to_owned());
         }
-        if self.catalogue.descendants(found).iter().any(|heir| !heir.is_partition) {
+        let descendants = self.catalogue.descendants(found);
+        if descendants.iter().any(|heir| !heir.is_partition) {
             return Some(
                 "others inherit from it, and nobody would see their rows change".to_owned(),
             );
+        }
+        if let Some(foreign) = descendants.iter().find(|part| part.kind == "f") {
+            return Some(format!(
+                "its partition `{}` is a foreign table: nobody would see its rows change",
+                foreign.name
+            ));
+        }
+        // Elsewhere, names are compared as SQLite does.
+        let is_alike = |name: &str, other: &str| name != other && name.eq_ignore_ascii_case(other);
+        let mut visible = self.catalogue.tables.iter().filter(|table| table.is_visible);
+        if let Some(other) = visible.find(|other| is_alike(&found.name, &other.name)) {
+            return Some(format!(
+                "its name differs from that of `{}` only in upper and lower case",
+                other.name
+            ));
+        }
+        for column in &found.columns {
+            let other = found.columns.iter().find(|other| is_alike(&column.name, &other.name));
+            if let Some(other) = other {
+                return Some(format!(
+                    "the names of its columns `{}` and `{}` differ only in upper and lower case",
+                    column.name, other.name
+                ));
+            }
         }
         let key = key?;
         let is_text = matches!(key.base.as_str(), "text" | "varchar") && key.is_compared_by_bytes();
@@ -174,7 +199,11 @@ impl Server {
         };
         Some(ForeignKey {
             columns: key.columns.clone(),
-            table: table.name.clone(),
+            // A table of another schema may have the name of one that the model has.
+            table: match table.is_visible {
+                true => table.name.clone(),
+                false => format!("{}.{}", table.schema, table.name),
+            },
             target: key.target_columns.first().cloned(),
             on_delete: on_delete.to_owned(),
         })
@@ -368,6 +397,9 @@ fn checked_values(table: &FoundTable, column: &FoundColumn) -> Option<Vec<String
 
 /// A default without the casts that PostgreSQL adds; the current time as freshql itself writes it.
 fn default_of(written: &str) -> String {
+    if let Some(number) = negative(written) {
+        return number.to_owned();
+    }
     let plain =
         match written.strip_prefix('\'').and_then(|rest| rest.rfind('\'').map(|end| (rest, end))) {
             Some((rest, end)) if rest[end + 1..].starts_with("::") || rest.len() == end + 1 => {
@@ -383,6 +415,19 @@ fn default_of(written: &str) -> String {
         "current_date" => "current_date".to_owned(),
         _ => plain.to_owned(),
     }
+}
+
+/// `'-1'::integer` and `('-1'::integer)::numeric`, as PostgreSQL writes negative numbers.
+fn negative(written: &str) -> Option<&str> {
+    let (number, casts) = written.trim_start_matches('(').strip_prefix('\'')?.split_once('\'')?;
+    let is_of_number =
+        casts.trim_start_matches("::").split([':', ')']).next().is_some_and(|cast| {
+            matches!(
+                cast,
+                "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision"
+            )
+        });
+    (number.starts_with('-') && is_of_number).then_some(number)
 }
 
 fn is_balanced(expression: &str) -> bool {

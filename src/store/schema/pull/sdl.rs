@@ -280,6 +280,7 @@ fn literal(scalar: Scalar, written: &str) -> Option<String> {
             // `{:?}` always writes a point or an exponent.
             format!("{number:?}")
         }
+        (Scalar::Decimal { scale, .. }, number) => decimal(number, scale)?,
         (Scalar::String, _) => quoted(&string?),
         (Scalar::Enum(_), _) => string?,
         (Scalar::DateTime | Scalar::Date | Scalar::Uuid, _) => {
@@ -297,6 +298,15 @@ fn literal(scalar: Scalar, written: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("value: {value}"))
+}
+
+/// A number with as many decimals as its column has.
+fn decimal(number: &str, scale: u8) -> Option<String> {
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = digits(whole.strip_prefix('-').unwrap_or(whole)) && digits(decimals);
+    let fits = decimals.trim_end_matches('0').len() <= usize::from(scale);
+    (is_number && fits && whole.ends_with(|c: char| c.is_ascii_digit())).then(|| quoted(number))
 }
 
 /// `(1)` → `1`, as SQLite itself reads it.
