@@ -28,6 +28,8 @@ mod openid;
 mod postgres;
 #[path = "support/properties.rs"]
 mod properties;
+#[path = "support/pulled.rs"]
+mod pulled;
 #[path = "support/queries.rs"]
 mod queries;
 #[path = "support/random_change.rs"]
@@ -108,6 +110,7 @@ mod postgres_rules;
 mod postgres_settings;
 mod proxies;
 mod pulled_databases;
+mod pulled_programs;
 mod railway;
 mod reads;
 mod registries;

@@ -2,14 +2,11 @@
 //! is pulled is right as it stands, its rows are served and written, and whatever others write
 //! changes exactly the answers that show it.
 
-use std::path::Path;
-use std::process::Command;
+use serde_json::json;
 
-use reqwest::header::{ETAG, IF_NONE_MATCH};
-use serde_json::{Value, json};
-
-use crate::harness::{Program, encode};
+use crate::harness::Program;
 use crate::postgres::Postgres;
+use crate::pulled::{Pulled, get, post};
 
 const TABLES: &str = r#"
 CREATE EXTENSION citext;
@@ -79,33 +76,6 @@ const WRITES: &[(&str, &[&str])] = &[
     ("ALTER TYPE state RENAME VALUE 'new' TO 'fresh'", &ALL),
 ];
 
-fn freshql(directory: &Path, database: &str, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().arg("--dir").arg(directory).args(["--database", database]).args(arguments);
-    let output = command.output().unwrap();
-    let [said, complaint] =
-        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    assert!(output.status.success(), "{arguments:?}: {said}{complaint}");
-    said + &complaint
-}
-
-async fn get(node: &Program, query: &str, etag: Option<&str>) -> (u16, Option<String>, Value) {
-    let url = format!("{}/graphql?query={}", node.address, encode(query));
-    let mut request = reqwest::Client::new().get(url);
-    if let Some(etag) = etag {
-        request = request.header(IF_NONE_MATCH, etag);
-    }
-    let response = request.send().await.unwrap();
-    let etag = response.headers().get(ETAG).map(|etag| etag.to_str().unwrap().to_owned());
-    let status = response.status().as_u16();
-    (status, etag, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
-}
-
-async fn post(node: &Program, query: &str) -> Value {
-    let request = reqwest::Client::new().post(format!("{}/graphql", node.address));
-    request.json(&json!({ "query": query })).send().await.unwrap().json().await.unwrap()
-}
-
 /// Mutations that the database takes, and some that it refuses.
 async fn write_and_be_refused(node: &Program) {
     let made = post(node, "mutation { createOrder(input: { customerId: \"2\", total: \"12.50\", state: \"fresh\" }) { net state label } }").await;
@@ -150,20 +120,15 @@ async fn write_and_be_refused(node: &Program) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_database_is_pulled_served_and_every_write_to_it_is_seen() {
     let Some(postgres) = Postgres::start() else { return };
-    postgres.create("erp");
-    postgres.run("erp", TABLES);
-    let database = postgres.url("erp");
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    let pulled = freshql(path, &database, &["model", "pull"]);
+    let pulled = Pulled::new(&postgres, "erp", TABLES);
     for left_out in [
         "`order_line`: its primary key has several columns",
         "`paid`: it is a view",
         "`invoices`: it is in the schema `hidden`",
     ] {
-        assert!(pulled.contains(left_out), "{pulled}");
+        assert!(pulled.said.contains(left_out), "{}", pulled.said);
     }
-    let model = std::fs::read_to_string(path.join("schema.graphql")).unwrap();
+    let model = &pulled.model;
     for line in [
         "left out: `tags`, declared text[]",
         "left out: `any_num`, declared numeric",
@@ -173,13 +138,7 @@ async fn an_existing_database_is_pulled_served_and_every_write_to_it_is_seen() {
     ] {
         assert!(model.contains(line), "{line} is not in\n{model}");
     }
-    freshql(path, &database, &["migrate", "new", "adopt"]);
-    freshql(path, &database, &["migrate", "up"]);
-    let checked = freshql(path, &database, &["check"]);
-    assert!(checked.starts_with("no mistakes"), "{checked}");
-
-    let variables = [("FRESHQL_DATABASE", database.as_str()), ("FRESHQL_MODE", "open")];
-    let node = Program::start_with(path, &variables).await;
+    let node = pulled.serve().await;
     let (_, _, customers) = get(&node, CUSTOMERS, None).await;
     assert_eq!(
         customers["data"]["customers"]["nodes"][0],
@@ -193,20 +152,7 @@ async fn an_existing_database_is_pulled_served_and_every_write_to_it_is_seen() {
                "parent": {"id": "1"}, "customer": {"fullName": "Bob"}})
     );
 
-    let mut etags = Vec::new();
-    for query in ALL {
-        let (status, etag, body) = get(&node, query, None).await;
-        assert!(status == 200 && body.get("errors").is_none(), "{query}: {body}");
-        etags.push(etag.unwrap_or_else(|| panic!("no ETag: {query}")));
-    }
-    for (sql, changed) in WRITES {
-        postgres.run("erp", sql);
-        for (query, known) in ALL.iter().zip(&mut etags) {
-            let (status, etag, _) = get(&node, query, Some(known)).await;
-            assert_eq!(status, if changed.contains(query) { 200 } else { 304 }, "{sql}: {query}");
-            *known = etag.unwrap();
-        }
-    }
+    pulled.change(&node, &ALL, WRITES).await;
     let (_, _, orders) = get(&node, ORDERS, None).await;
     assert_eq!(orders["data"]["orders"]["nodes"][1]["state"], "fresh");
 
