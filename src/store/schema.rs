@@ -7,3 +7,4 @@ pub mod layout;
 pub mod migrations;
 pub mod pull;
 pub(in crate::store) mod section;
+pub(in crate::store) mod words;

@@ -12,7 +12,7 @@ use crate::harness::{Program, copy, url};
 use crate::postgres::Postgres;
 
 const MODEL: &str = "type Thing @entity { id: ID! @id name: String! note: String n: Int }
-type Other @entity { id: ID! @id text: String }
+type Other @entity { id: ID! @id text: String code: String @unique }
 ";
 const THINGS: &str = "query Things { things { nodes { id etag name note n } } }";
 const NAMES: &str = "query Names { things { nodes { id name } } }";

@@ -1,12 +1,12 @@
 //! Finds what row versions rely on (system tables, functions, triggers) and that is missing or
 //! different, and the statements that restore it.
 
+use super::split::words;
 use crate::store::postgres::catalogue::bits::{BEFORE, DELETE, INSERT, ROW, TRUNCATE, UPDATE};
 use crate::store::postgres::catalogue::{Catalogue, FoundFunction, FoundTable};
 use crate::store::postgres::ddl;
 use crate::store::postgres::triggers::{self, Function, TRUNCATE_TRIGGER, Trigger};
 use crate::store::schema::layout::{Layout, SqlName, Table};
-use crate::store::sqlite::words::words;
 
 /// Something to restore.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 //! quotes, and the bodies of functions in standard SQL, and nothing else: only the database knows
 //! what a statement means.
 
+use crate::store::schema::words::joined;
+
 /// A statement in a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statement<'a> {
@@ -41,7 +43,7 @@ pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
         let token = &rest[..length];
         at += length;
         let first = token.chars().next().unwrap_or(' ');
-        if first.is_whitespace() || token.starts_with("--") || token.starts_with("/*") {
+        if is_space(token) {
             continue;
         }
         let begins = *start.get_or_insert(at - length);
@@ -76,6 +78,23 @@ pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
         statements.push(Statement { text: &text[start..], start });
     }
     statements
+}
+
+/// The text without what does not change its meaning.
+pub(super) fn words(text: &str) -> String {
+    let mut rest = text;
+    joined(std::iter::from_fn(|| {
+        if rest.is_empty() {
+            return None;
+        }
+        let (token, after) = rest.split_at(length_of(rest));
+        rest = after;
+        Some((!is_space(token)).then_some(token))
+    }))
+}
+
+fn is_space(token: &str) -> bool {
+    token.starts_with(char::is_whitespace) || token.starts_with("--") || token.starts_with("/*")
 }
 
 fn makes_a_function(words: &[String]) -> bool {
