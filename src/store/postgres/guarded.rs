@@ -16,8 +16,8 @@ mod sound;
 
 pub(in crate::store) use rules::Required;
 pub(super) use rules::{after, before};
-use sound::is_sound;
 pub(super) use sound::sound;
+use sound::{UNSOUND, is_sound};
 
 use super::dialect::Postgres;
 use crate::model::{ColumnId, Entity, Model};
@@ -35,10 +35,6 @@ const UNEXPECTED: &str = "'freshql: a row is not as a mutation expects it; the m
 
 /// The condition that a transaction has locked or written something.
 const LOCKED: &str = " AND pg_current_xact_id_if_assigned() IS NOT NULL";
-
-/// For the server's log, if a row cannot be shown.
-const UNSOUND: &str = "'freshql: a row cannot be shown as a mutation would leave it; the mutation is rolled back \
-                       and run step by step instead, by ' || pg_backend_pid()";
 
 /// What a statement does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

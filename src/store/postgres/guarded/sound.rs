@@ -1,12 +1,15 @@
 //! Whether a row can be shown as an answer needs it, as a condition in SQL.
 
-use super::UNSOUND;
 use crate::model::{Column, ColumnId, Entity, Model, Scalar};
 use crate::store::postgres::dialect::Postgres;
 use crate::store::render;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::select::Shape;
 use crate::store::statement::Statement;
+
+/// For the server's log, if a row cannot be shown.
+pub(super) const UNSOUND: &str = "'freshql: a row cannot be shown as a mutation would leave it; the mutation is rolled back \
+                       and run step by step instead, by ' || pg_backend_pid()";
 
 /// The condition that a row can be shown, with at most as many bytes as this parameter says; from
 /// the expressions of its columns, key first. None: SQL cannot check that.
