@@ -106,6 +106,7 @@ mod postgres_feed;
 mod postgres_flights;
 mod postgres_log;
 mod postgres_mutations;
+mod postgres_row_security;
 mod postgres_rules;
 mod postgres_settings;
 mod proxies;

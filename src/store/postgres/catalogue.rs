@@ -27,6 +27,8 @@ pub(in crate::store) struct FoundTable {
     /// What it is a partition of, or inherits from: several tables, perhaps.
     pub(in crate::store) parents: Vec<i64>,
     pub(in crate::store) is_partition: bool,
+    /// Whether policies hide rows of it from the role of this connection.
+    pub(in crate::store) is_filtered: bool,
     /// Whether rules rewrite statements on it.
     pub(in crate::store) has_rules: bool,
     pub(in crate::store) columns: Vec<FoundColumn>,
@@ -139,7 +141,8 @@ pub(in crate::store) fn statements() -> [String; 6] {
     [
         format!(
             "SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind,
-                    (SELECT json_agg(inhparent::bigint) FROM pg_inherits WHERE inhrelid = c.oid), c.relispartition, c.relhasrules
+                    (SELECT json_agg(inhparent::bigint) FROM pg_inherits WHERE inhrelid = c.oid), c.relispartition, c.relhasrules,
+                    c.relrowsecurity AND row_security_active(c.oid)
              FROM {tables} WHERE {kinds} ORDER BY c.oid"
         ),
         format!(
@@ -332,6 +335,7 @@ fn table(row: &RowRef<'_>) -> FoundTable {
         parents: row.text(5).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
         is_partition: row.is(6),
         has_rules: row.is(7),
+        is_filtered: row.is(8),
         ..FoundTable::default()
     }
 }

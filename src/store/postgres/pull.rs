@@ -150,6 +150,12 @@ impl Server {
         if found.kind == "f" {
             return Some("it is a foreign table: nobody would see its rows change".to_owned());
         }
+        if found.is_filtered {
+            return Some(
+                "row-level security applies to this role, and nobody would see when a policy shows other rows"
+                    .to_owned(),
+            );
+        }
         if !found.parents.is_empty() && !found.is_partition {
             return Some("it inherits from another table".to_owned());
         }

@@ -37,6 +37,7 @@ pub(super) struct Follower {
     history: Vec<AppliedMigration>,
     /// The print of the definition when it was last inspected, and when that was.
     print: i64,
+    around: i64,
     looked_at: Instant,
     /// What a check asks to learn of a change of the definition, and the answer for the known
     /// definition.
@@ -82,6 +83,7 @@ impl Follower {
             connection: None,
             history: Vec::new(),
             print: 0,
+            around: 0,
             looked_at,
             watch,
             told,
@@ -167,14 +169,17 @@ impl Follower {
             return Ok(false);
         }
         let connected = self.connected().await?;
-        let both = [Execute::binary(definition::PRINT, &[]), Execute::binary(META, &[])];
-        let both = connected.connection.flight(&both).await;
-        let both = self.settled(both).await?;
+        let all =
+            [definition::PRINT, META, definition::AROUND].map(|sql| Execute::binary(sql, &[]));
+        let all = connected.connection.flight(&all).await;
+        let all = self.settled(all).await?;
         self.looked_at = Instant::now();
         // Editing epoch or history by hand, or restoring these rows from a backup, leaves no
         // record.
-        let is_known = identity_in(&both[1]).ok() == Some(known.schema.load().identity);
-        Ok(!is_known || definition::print_in(&both[0]) != self.print)
+        let is_known = identity_in(&all[1]).ok() == Some(known.schema.load().identity);
+        let is_as_before = definition::print_in(&all[0]) == self.print
+            && definition::print_in(&all[2]) == self.around;
+        Ok(!is_known || !is_as_before)
     }
 
     /// Reads the state of the database, and the records that are new since a snapshot.
@@ -230,8 +235,9 @@ impl Follower {
         let history = self.history.clone();
         let connected = self.connected().await?;
         let result = look::look(&mut connected.connection, model, &history).await;
-        let Looked { schema, print, watch } = self.settled(result).await?;
-        (self.print, self.watch, self.looked_at) = (print, watch, Instant::now());
+        let Looked { schema, print, around, watch } = self.settled(result).await?;
+        (self.print, self.around) = (print, around);
+        (self.watch, self.looked_at) = (watch, Instant::now());
         schema.ok_or_else(|| {
             StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned())
         })

@@ -70,6 +70,20 @@ macro_rules! print {
 /// database, so servers with different models agree on it.
 pub(super) const PRINT: &str = print!();
 
+/// A number that changes with what else decides how tables are served and written: rules, keys that
+/// are passed on to other tables, and policies that apply to the server's role. They change no row,
+/// so no validator depends on them.
+pub(super) const AROUND: &str = concat!(
+    "SELECT coalesce(sum(hashtextextended(thing, 0))::numeric % 9223372036854775807, 0)::bigint FROM (
+  WITH watched AS (",
+    watched!(),
+    ")
+  SELECT concat_ws(' ', 'r', oid, xmin) AS thing FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM watched)
+  UNION ALL SELECT concat_ws(' ', 'k', oid, xmin) FROM pg_constraint
+    WHERE contype = 'f' AND confupdtype NOT IN ('a', 'r') AND confrelid IN (SELECT oid FROM watched)
+  UNION ALL SELECT concat_ws(' ', 's', oid) FROM watched WHERE row_security_active(oid::oid)) AS things"
+);
+
 /// The print that the history belongs to.
 pub(super) const KEPT: &str = concat!("SELECT value FROM _freshql_meta WHERE key = ", key!());
 
@@ -169,7 +183,7 @@ pub(super) async fn print(connection: &mut Connection) -> Result<i64, ClientErro
     Ok(print_in(&connection.query(Execute::binary(PRINT, &[])).await?))
 }
 
-/// Reads the row of [`PRINT`].
+/// Reads the row of [`PRINT`] or [`AROUND`].
 pub(super) fn print_in(rows: &Rows) -> i64 {
     rows.first().and_then(|row| row.int(0)).unwrap_or_default()
 }

@@ -21,6 +21,8 @@ pub(super) struct Looked {
     pub(super) schema: Option<Schema>,
     /// The definition's print.
     pub(super) print: i64,
+    /// What else decides how tables are served and written: [`definition::AROUND`].
+    pub(super) around: i64,
     /// The columns that tell when it changes.
     pub(super) watch: Watch,
 }
@@ -48,6 +50,8 @@ pub(super) async fn look(
 ) -> Result<Looked, ClientError> {
     // First, so that a later change shows as a difference next time.
     let mut print = definition::print(connection).await?;
+    let around = connection.query(Execute::binary(definition::AROUND, &[])).await?;
+    let around = definition::print_in(&around);
     let watch = Watch::of(&connection.query(Execute::text(definition::NAMES, &[])).await?);
     let statements = catalogue::statements();
     let flight: Vec<Execute<'_>> = statements.iter().map(|sql| Execute::text(sql, &[])).collect();
@@ -78,7 +82,7 @@ pub(super) async fn look(
     };
     let tables = tables::states(&catalogue, model).into();
     let schema = meta.as_ref().and_then(|meta| schema(meta, Guard::new(print, unguarded), tables));
-    Ok(Looked { schema, print, watch })
+    Ok(Looked { schema, print, around, watch })
 }
 
 /// Ensures that the history belongs to the definition with this print, or to its current one. False

@@ -116,6 +116,14 @@ fn check_table(
         );
         return;
     }
+    if found.is_filtered {
+        problems.helped(
+            format!(
+                "row-level security applies to this role on `{name}`, and nobody would see when a policy shows other rows"
+            ),
+            "serve with the table's owner (without FORCE ROW LEVEL SECURITY), or with a role that has BYPASSRLS",
+        );
+    }
     check_heirs(catalogue, found, problems);
     check_columns(table, found, problems, is_whole);
     if table.managed && found.column(VERSION_COLUMN).is_none() {
