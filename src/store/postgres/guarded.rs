@@ -125,7 +125,7 @@ struct Numbers {
 impl Numbers {
     fn new(own: usize, guarded: &Guarded, is_watched: bool) -> Self {
         let always =
-            matches!(guarded, Guarded::Whole(..) | Guarded::New(..) | Guarded::BeforeNew(_));
+            matches!(guarded, Guarded::Whole(..) | Guarded::New(_, None) | Guarded::BeforeNew(_));
         let analysed = own + 3 + usize::from(!always);
         let key = analysed + usize::from(is_watched);
         let versions = key + usize::from(has_key(guarded));
@@ -235,12 +235,20 @@ pub(super) fn statement(
         }
         Guarded::New(_, read) => {
             let (insert, key) = text.rsplit_once(" RETURNING ")?;
-            let holds = format!("{} AND {same}{known}", is_new(&format!("\"{VERSION_COLUMN}\"")));
+            let is_new = is_new(&format!("\"{VERSION_COLUMN}\""));
             match read {
+                // Only a SELECT can create nothing.
                 Some(columns) => {
-                    format!("{insert} {}", returned(columns, &format!("{holds} AND "))?)
+                    let (insert, values) = insert.split_once(" VALUES (")?;
+                    let (values, returned) =
+                        (values.strip_suffix(')')?, returned(columns, &format!("{is_new} AND "))?);
+                    let may_be = numbers.verdict(&format!("{same}{known}"));
+                    format!("{insert} SELECT {values} WHERE ({may_be}) = 1 {returned}")
                 }
-                None => format!("{insert} RETURNING {}, {key}", numbers.verdict(&holds)),
+                None => {
+                    let verdict = numbers.verdict(&format!("{is_new} AND {same}"));
+                    format!("{insert} RETURNING {verdict}, {key}")
+                }
             }
         }
         Guarded::Update(..) => {

@@ -299,6 +299,8 @@ impl<'w, 'c> Run<'w, 'c> {
         let _ = self.connection.roll_back().await;
         match error.code() {
             "40001" | "40P01" => Outcome::Collided,
+            // A statement has noticed that its table was altered, and failed.
+            "22P02" if self.relies => Outcome::Unchecked,
             code if spoils_pool(&error) || is_final(code) => Outcome::Failed(error.into()),
             _ => Outcome::InTheWay,
         }
