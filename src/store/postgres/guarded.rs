@@ -234,22 +234,13 @@ pub(super) fn statement(
             )
         }
         Guarded::New(_, read) => {
-            let (insert, key) = text.rsplit_once(" RETURNING ")?;
             let is_new = is_new(&format!("\"{VERSION_COLUMN}\""));
-            match read {
-                // Only a SELECT can create nothing.
-                Some(columns) => {
-                    let (insert, values) = insert.split_once(" VALUES (")?;
-                    let (values, returned) =
-                        (values.strip_suffix(')')?, returned(columns, &format!("{is_new} AND "))?);
-                    let may_be = numbers.verdict(&format!("{same}{known}"));
-                    format!("{insert} SELECT {values} WHERE ({may_be}) = 1 {returned}")
-                }
-                None => {
-                    let verdict = numbers.verdict(&format!("{is_new} AND {same}"));
-                    format!("{insert} RETURNING {verdict}, {key}")
-                }
-            }
+            let returned = match read {
+                Some(columns) => Some(returned(columns, &format!("{is_new} AND "))?),
+                None => None,
+            };
+            let verdict = |holds: &str| numbers.verdict(&format!("{holds}{same}{known}"));
+            new_row(text, returned, &is_new, verdict)?
         }
         Guarded::Update(..) => {
             format!("WITH \"w\" AS ({text}{known} RETURNING 1) SELECT {one}{analysed} FROM \"w\"")
@@ -307,6 +298,24 @@ pub(super) fn statement(
         rules,
         most_bytes: matches!(guarded, Guarded::Whole(..) | Guarded::New(_, Some(_))),
     })
+}
+
+/// Creates a row to which the database gives a key, and returns what of it is `returned`, or else
+/// its key.
+fn new_row(
+    insert: &str,
+    returned: Option<String>,
+    is_new: &str,
+    verdict: impl Fn(&str) -> String,
+) -> Option<String> {
+    let (insert, key) = insert.rsplit_once(" RETURNING ")?;
+    let Some(returned) = returned else {
+        return Some(format!("{insert} RETURNING {}, {key}", verdict(&format!("{is_new} AND "))));
+    };
+    // Only a SELECT can create nothing.
+    let (insert, values) = insert.split_once(" VALUES (")?;
+    let values = values.strip_suffix(')')?;
+    Some(format!("{insert} SELECT {values} WHERE ({}) = 1 {returned}", verdict("")))
 }
 
 /// A row's key and these columns, with their expressions.
