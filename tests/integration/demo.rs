@@ -5,8 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use freshql::model::Model;
-use freshql::store::schema::layout::Layout;
-use freshql::store::sqlite::ddl::first_migration;
+use freshql::store::schema::difference::step;
 use freshql::store::sqlite::migrate::{Migrations, check_schema, epoch, status, up};
 use rusqlite::Connection;
 
@@ -25,7 +24,7 @@ fn model() -> Model {
 
 #[test]
 fn the_first_migration_is_what_the_generator_writes() {
-    let wanted = first_migration(&Layout::new(&model()));
+    let wanted = step(&Migrations::default(), &model()).unwrap().unwrap().sqlite;
     let file = top().join("migrations/0001_create.sqlite.sql");
     if std::env::var_os("FRESHQL_WRITE_DEMO").is_some() {
         fs::write(&file, &wanted).unwrap();

@@ -10,7 +10,7 @@ use freshql::model::{DefaultValue, Model, Scalar, parse};
 use freshql::store::schema::difference::step;
 use freshql::store::schema::layout::{Layout, Table, TableColumn};
 use freshql::store::schema::migrations;
-use freshql::store::sqlite::ddl::first_migration;
+use freshql::store::sqlite::ddl::create_statements;
 use freshql::store::sqlite::migrate::{self, MigrateError, Migrations, check_schema};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -246,7 +246,7 @@ fn live_through(choices: &mut Choices<'_>) -> usize {
         assert_eq!(check_schema(&database, &model).unwrap(), [], "{sdl}");
         assert_eq!(write_next(folder.path(), &model), None, "{sdl}");
         let fresh = open();
-        fresh.execute_batch(&first_migration(&next)).unwrap();
+        fresh.execute_batch(&create_statements(&next).concat()).unwrap();
         for table in &next.tables {
             assert_eq!(shape(&database, table), shape(&fresh, table), "{sdl}");
         }
@@ -469,7 +469,7 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
     let Some(postgres) = Postgres::start() else { return };
     things(&postgres);
     let sqlite = open();
-    sqlite.execute_batch(&first_migration(&Layout::new(&model(THINGS)))).unwrap();
+    sqlite.execute_batch(&create_statements(&Layout::new(&model(THINGS))).concat()).unwrap();
     // Statements that both understand; the log must have the same records.
     let statements = [
         "INSERT INTO boxes (id) VALUES ('x'), ('y')",

@@ -8,7 +8,7 @@ use freshql::config::{ByteSize, Mode};
 use freshql::document_id::DocumentId;
 use freshql::model::parse;
 use freshql::store::schema::layout::Layout;
-use freshql::store::sqlite::ddl::first_migration;
+use freshql::store::sqlite::ddl::create_statements;
 use http::Method;
 use http::header::{CONTENT_LOCATION, HeaderName, IF_NONE_MATCH};
 use serde_json::{Value, json};
@@ -275,7 +275,7 @@ fn library() -> TempDir {
         UPDATE books SET title = 'On Engines' WHERE id = 1;
         UPDATE books SET price = 13000 WHERE id = 1;";
     let layout = Layout::new(&parse("schema.graphql", model).unwrap().model);
-    let migration = first_migration(&layout) + rows;
+    let migration = create_statements(&layout).concat() + rows;
     let query = "query Shelf($id: ID!, $title: String!) {
   author(id: $id) { name books(first: 1) { totalCount nodes { title price author { name } } pageInfo { hasNextPage } } }
   books(where: {title: {startsWith: $title}}) { nodes { id } }

@@ -80,6 +80,7 @@ async fn a_flight_is_one_transaction_that_sees_one_snapshot() {
     let parameters = [Parameter::Text(&large)];
     let echo = Execute::text("SELECT $1::text", &parameters);
     let echoed = reader.flight(&[echo, echo, echo]).await.unwrap();
+    assert_eq!(echoed.len(), 3);
     assert!(echoed.iter().all(|rows| rows.first().unwrap().text(0) == Some(&large)));
 }
 

@@ -266,4 +266,8 @@ async fn under_load_no_viewer_receives_what_only_another_may_read() {
     while let Some(done) = tasks.join_next().await {
         done.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
+    // Viewers who are shown nothing would see nothing of others, either.
+    let found = found.lock().unwrap();
+    let counts = [found.etags.len(), found.cursors.len(), found.row_etags.len()];
+    assert!(counts.iter().all(|count| *count > 0), "seed {seed}: {counts:?}");
 }

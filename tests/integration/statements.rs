@@ -139,7 +139,7 @@ fn a_list_is_read_along_an_index() {
         column: demo.column("Merchant", "city"),
         comparison: Comparison::Eq,
         slot: 1,
-        fold: false,
+        case_insensitive: false,
     };
     let of_city = List { filter: Some(city), ..by_name("Merchant") };
     insta::assert_snapshot!(demo.page(&of_city), @r#"
@@ -173,7 +173,7 @@ fn a_list_is_read_along_an_index() {
         column: demo.column("Product", "status"),
         comparison: Comparison::Eq,
         slot: 1,
-        fold: false,
+        case_insensitive: false,
     };
     let cheapest =
         List { filter: Some(status), ..demo.list("Product", &[("price", UP), ("id", UP)]) };
@@ -289,11 +289,22 @@ fn a_page_ordered_by_nullable_columns_loses_no_row() {
 fn each_operator_becomes_the_expected_sql() {
     let demo = Demo::new();
     let (name, country) = (demo.column("Merchant", "name"), demo.column("Merchant", "country"));
-    let compare = |column, comparison| Filter::Compare { column, comparison, slot: 1, fold: false };
-    let text = |search, fold| Filter::Text { column: name, search, slot: 1, fold };
+    let compare = |column, comparison| Filter::Compare {
+        column,
+        comparison,
+        slot: 1,
+        case_insensitive: false,
+    };
+    let text =
+        |search, case_insensitive| Filter::Text { column: name, search, slot: 1, case_insensitive };
     let all = [
         compare(name, Comparison::Eq),
-        Filter::Compare { column: name, comparison: Comparison::Eq, slot: 1, fold: true },
+        Filter::Compare {
+            column: name,
+            comparison: Comparison::Eq,
+            slot: 1,
+            case_insensitive: true,
+        },
         compare(name, Comparison::Neq),
         compare(country, Comparison::Neq),
         compare(name, Comparison::Lt),
@@ -302,8 +313,8 @@ fn each_operator_becomes_the_expected_sql() {
         compare(name, Comparison::Gte),
         Filter::IsNull(country, true),
         Filter::IsNull(country, false),
-        Filter::In { column: name, slot: 1, negated: false, fold: false },
-        Filter::In { column: country, slot: 1, negated: true, fold: true },
+        Filter::In { column: name, slot: 1, negated: false, case_insensitive: false },
+        Filter::In { column: country, slot: 1, negated: true, case_insensitive: true },
         text(TextMatch::Contains, false),
         text(TextMatch::Contains, true),
         text(TextMatch::StartsWith(Some(2)), false),
@@ -339,7 +350,7 @@ fn conditions_combine_and_reach_into_relations() {
         column: demo.column("Review", "rating"),
         comparison: Comparison::Gte,
         slot: 1,
-        fold: false,
+        case_insensitive: false,
     };
     let title = Filter::IsNull(demo.column("Review", "title"), false);
     let both = || Filter::And(vec![rating.clone(), title.clone()]);
@@ -366,7 +377,7 @@ fn conditions_combine_and_reach_into_relations() {
         column: demo.column("Merchant", "verified"),
         comparison: Comparison::Eq,
         slot: 1,
-        fold: false,
+        case_insensitive: false,
     };
     let merchants = Visible::everything(demo.entity("Merchant").id);
     let merchant =
@@ -379,8 +390,12 @@ fn conditions_combine_and_reach_into_relations() {
 fn related_rows_are_found_by_an_index() {
     let demo = Demo::new();
     let rating = demo.column("Review", "rating");
-    let best =
-        Filter::Compare { column: rating, comparison: Comparison::Gte, slot: 1, fold: false };
+    let best = Filter::Compare {
+        column: rating,
+        comparison: Comparison::Gte,
+        slot: 1,
+        case_insensitive: false,
+    };
     let (review, of_product) = (demo.entity("Review").id, demo.column("Review", "productId"));
     let praised =
         Filter::ToMany(Visible::everything(review), of_product, Quantifier::None, Box::new(best));
