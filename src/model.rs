@@ -39,6 +39,19 @@ pub struct Model {
     pub has_rules: bool,
 }
 
+impl Model {
+    /// A model without types: sufficient for scalars that do not refer to any.
+    pub(crate) fn without_types() -> Self {
+        Self {
+            entities: Vec::new(),
+            enums: Vec::new(),
+            by_name: HashMap::new(),
+            fingerprint: [0; 32],
+            has_rules: false,
+        }
+    }
+}
+
 /// Index of an entity in [`Model::entities`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntityId(pub u16);

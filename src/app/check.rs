@@ -99,7 +99,7 @@ pub async fn with_the_rest(error: StartError, dir: &Path) -> StartError {
     );
     let mut mistakes = match error {
         StartError::Mistakes(mistakes) => mistakes,
-        other @ (StartError::Told | StartError::Other(_)) => return other,
+        other @ (StartError::Reported | StartError::Other(_)) => return other,
     };
     match project::read(&config).await {
         Ok(project) => mistakes.extend(project.mistakes),

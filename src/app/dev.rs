@@ -82,7 +82,7 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
                             "error: {}\n",
                             WithCauses(error.as_ref())
                         ))),
-                        StartError::Told => {}
+                        StartError::Reported => {}
                     }
                     let consequence = match &shape {
                         Some(_) => "the last version without mistakes is still being served\n",

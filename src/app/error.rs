@@ -10,8 +10,8 @@ pub enum StartError {
     #[error("{} mistakes in the project's files", .0.len())]
     Mistakes(Vec<Diagnostic>),
     /// The command found and reported problems: tests fail, a document is refused.
-    #[error("the command has found what it looks for")]
-    Told,
+    #[error("the command has reported problems")]
+    Reported,
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -30,7 +30,7 @@ impl StartError {
     pub(super) fn mistakes(self) -> Result<Vec<Diagnostic>, Self> {
         match self {
             Self::Mistakes(mistakes) => Ok(mistakes),
-            other @ (Self::Told | Self::Other(_)) => Err(other),
+            other @ (Self::Reported | Self::Other(_)) => Err(other),
         }
     }
 }

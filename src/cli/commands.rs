@@ -145,7 +145,7 @@ async fn test(project: ProjectOptions, arguments: TestArguments) -> Result<(), S
     let options = app::TestOptions { names, update, pending, json, colors };
     let (text, is_good) = app::test(&prepare(project)?, &options).await?;
     print(&text)?;
-    if is_good { Ok(()) } else { Err(StartError::Told) }
+    if is_good { Ok(()) } else { Err(StartError::Reported) }
 }
 
 fn migrate(config: &Config, command: Migrate) -> Result<(), StartError> {
@@ -188,7 +188,7 @@ async fn check_against(
         0 => format!("the model fits all of {documents}\n"),
         mistakes => format!("{} in {documents}\n", counted(mistakes, "mistake")),
     })?;
-    if broken.is_empty() { Ok(()) } else { Err(StartError::Told) }
+    if broken.is_empty() { Ok(()) } else { Err(StartError::Reported) }
 }
 
 async fn push(file: &Path, to: &str, ca_file: Option<&Path>) -> Result<(), StartError> {
@@ -210,7 +210,7 @@ async fn push(file: &Path, to: &str, ca_file: Option<&Path>) -> Result<(), Start
         pushed.known,
         pushed.refused.len()
     ))?;
-    if pushed.refused.is_empty() { Ok(()) } else { Err(StartError::Told) }
+    if pushed.refused.is_empty() { Ok(()) } else { Err(StartError::Reported) }
 }
 
 /// Lines in the format of `sha256sum`.

@@ -22,7 +22,7 @@ pub(crate) fn print(text: &str) -> Result<(), StartError> {
 pub(crate) fn report(error: &StartError) {
     match error {
         StartError::Mistakes(mistakes) => show(mistakes),
-        StartError::Told => {}
+        StartError::Reported => {}
         StartError::Other(error) => tell(&format!("error: {}\n", WithCauses(error.as_ref()))),
     }
 }

@@ -5,6 +5,23 @@ use std::str::FromStr;
 
 use super::value::InvalidValue;
 
+/// The values of a list; None for `*` alone, which stands for all.
+fn listed<'a, T>(
+    texts: impl IntoIterator<Item = &'a str>,
+    read: impl Fn(&'a str) -> Result<T, InvalidValue>,
+) -> Result<Option<Vec<T>>, InvalidValue> {
+    let texts: Vec<&str> = texts.into_iter().collect();
+    match texts[..] {
+        ["*"] => Ok(None),
+        _ => texts.into_iter().map(read).collect::<Result<_, _>>().map(Some),
+    }
+}
+
+/// The parts of a comma-separated list that are not empty.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
 /// The host names that clients may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
@@ -31,10 +48,6 @@ impl Hosts {
     pub(super) fn collect<'a>(
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, InvalidValue> {
-        let texts: Vec<&str> = texts.into_iter().collect();
-        if texts == ["*"] {
-            return Ok(Self::Any);
-        }
         let name = |text: &str| {
             let rest = text.strip_prefix("*.").unwrap_or(text);
             let is_address = rest.parse::<std::net::Ipv6Addr>().is_ok();
@@ -55,7 +68,7 @@ impl Hosts {
                 )),
             }
         };
-        texts.into_iter().map(name).collect::<Result<_, _>>().map(Self::Listed)
+        Ok(listed(texts, name)?.map_or(Self::Any, Self::Listed))
     }
 }
 
@@ -64,7 +77,7 @@ impl FromStr for Hosts {
 
     /// Comma-separated.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        Self::collect(text.split(',').map(str::trim).filter(|host| !host.is_empty()))
+        Self::collect(words(text))
     }
 }
 
@@ -90,11 +103,7 @@ impl CorsOrigins {
     pub(super) fn collect<'a>(
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, InvalidValue> {
-        let texts: Vec<&str> = texts.into_iter().collect();
-        if texts == ["*"] {
-            return Ok(Self::Any);
-        }
-        texts.into_iter().map(str::parse).collect::<Result<_, _>>().map(Self::Listed)
+        Ok(listed(texts, str::parse)?.map_or(Self::Any, Self::Listed))
     }
 }
 
@@ -109,7 +118,7 @@ impl FromStr for CorsOrigins {
 
     /// Comma-separated.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        Self::collect(text.split(',').map(str::trim).filter(|origin| !origin.is_empty()))
+        Self::collect(words(text))
     }
 }
 

@@ -185,6 +185,34 @@ pub(super) fn filter(
     Ok(join(conditions, Filter::And))
 }
 
+/// What a member of a condition is about.
+enum About {
+    /// `and`, `or`: how the branches are joined.
+    Branches(fn(Vec<Filter>) -> Filter),
+    /// `not`
+    Negation,
+    Column(ColumnId),
+    ToOne(ColumnId, EntityId),
+    ToMany(EntityId, ColumnId),
+}
+
+fn about(entity: &Entity, name: &str, slots: &Slots<'_>) -> Result<About, Mistake> {
+    match name {
+        "and" => return Ok(About::Branches(Filter::And)),
+        "or" => return Ok(About::Branches(Filter::Or)),
+        "not" => return Ok(About::Negation),
+        _ => {}
+    }
+    if let Some(column) = slots.column(entity, name)? {
+        return Ok(About::Column(column));
+    }
+    match slots.relation(entity, name)? {
+        Some(FieldKind::ToOne { column, target }) => Ok(About::ToOne(column, target)),
+        Some(FieldKind::ToMany { target, column }) => Ok(About::ToMany(target, column)),
+        _ => Err(Mistake::new(format!("unknown field of {}Where", entity.name))),
+    }
+}
+
 fn member(
     model: &Model,
     entity: &Entity,
@@ -192,26 +220,24 @@ fn member(
     value: Input<'_>,
     slots: &mut Slots<'_>,
 ) -> Result<Option<Filter>, Mistake> {
-    match name {
-        "and" | "or" => return branches(model, entity, name, value, slots),
-        "not" => {
-            return Ok(
-                filter(model, entity, value, slots)?.map(|inner| Filter::Not(Box::new(inner)))
-            );
+    // Even without a value, a name must be one that the viewer may use.
+    let about = about(entity, name, slots)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    match about {
+        About::Branches(by) => branches(model, entity, name, by, value, slots),
+        About::Negation => {
+            let inner = filter(model, entity, value, slots)?;
+            Ok(inner.map(|inner| Filter::Not(Box::new(inner))))
         }
-        _ => {}
-    }
-    if let Some(column) = slots.column(entity, name)? {
-        return operators(model, entity, column, value, slots);
-    }
-    match slots.relation(entity, name)? {
-        Some(FieldKind::ToOne { column, target }) => {
+        About::Column(column) => operators(model, entity, column, value, slots),
+        About::ToOne(column, target) => {
             let target = model.entity(target);
             let Some(inner) = filter(model, target, value, slots)? else { return Ok(None) };
             Ok(Some(Filter::ToOne(column, slots.visible(target)?, Box::new(inner))))
         }
-        Some(FieldKind::ToMany { target, column }) => related(model, target, column, value, slots),
-        _ => Err(Mistake::new(format!("unknown field of {}Where", entity.name))),
+        About::ToMany(target, column) => related(model, model.entity(target), column, value, slots),
     }
 }
 
@@ -219,12 +245,10 @@ fn branches(
     model: &Model,
     entity: &Entity,
     name: &str,
+    by: fn(Vec<Filter>) -> Filter,
     value: Input<'_>,
     slots: &mut Slots<'_>,
 ) -> Result<Option<Filter>, Mistake> {
-    if value.is_null() {
-        return Ok(None);
-    }
     let items = value.list();
     // It is ambiguous whether an `or` without branches is meant to match every row or none.
     if name == "or" && items.is_empty() {
@@ -237,21 +261,18 @@ fn branches(
         }
         filters.extend(filter(model, entity, item, slots).map_err(|m| m.within(&i.to_string()))?);
     }
-    Ok(join(filters, if name == "and" { Filter::And } else { Filter::Or }))
+    Ok(join(filters, by))
 }
 
 /// `some`, `every` and `none` of the rows of another entity. With an empty condition, `some`
 /// requires a row, `none` requires that there is none, and `every` requires nothing.
 fn related(
     model: &Model,
-    target: EntityId,
+    target: &Entity,
     column: ColumnId,
     value: Input<'_>,
     slots: &mut Slots<'_>,
 ) -> Result<Option<Filter>, Mistake> {
-    if value.is_null() {
-        return Ok(None);
-    }
     let mut filters = Vec::new();
     for (name, inner) in value.object()? {
         let quantifier = match name {
@@ -267,19 +288,13 @@ fn related(
         if inner.is_null() {
             continue;
         }
-        let inner =
-            match filter(model, model.entity(target), inner, slots).map_err(|m| m.within(name))? {
-                Some(inner) => inner,
-                None if quantifier == Quantifier::Every => continue,
-                // True of every related row.
-                None => Filter::IsNull(column, false),
-            };
-        filters.push(Filter::ToMany(
-            slots.visible(model.entity(target))?,
-            column,
-            quantifier,
-            Box::new(inner),
-        ));
+        let inner = match filter(model, target, inner, slots).map_err(|m| m.within(name))? {
+            Some(inner) => inner,
+            None if quantifier == Quantifier::Every => continue,
+            // True of every related row.
+            None => Filter::IsNull(column, false),
+        };
+        filters.push(Filter::ToMany(slots.visible(target)?, column, quantifier, Box::new(inner)));
     }
     Ok(join(filters, Filter::And))
 }
@@ -291,12 +306,12 @@ fn operators(
     input: Input<'_>,
     slots: &mut Slots<'_>,
 ) -> Result<Option<Filter>, Mistake> {
-    if input.is_null() {
-        return Ok(None);
-    }
     let column = entity.column(id);
     let members = input.object()?;
-    let fold = match members.iter().find(|(name, value)| *name == "mode" && !value.is_null()) {
+    let case_insensitive = match members
+        .iter()
+        .find(|(name, value)| *name == "mode" && !value.is_null())
+    {
         Some((_, mode)) => match mode.name().map_err(|m| m.within("mode"))? {
             "INSENSITIVE" => true,
             "DEFAULT" => false,
@@ -313,7 +328,8 @@ fn operators(
             continue;
         }
         filters.push(
-            operator(model, column, id, name, value, fold, slots).map_err(|m| m.within(name))?,
+            operator(model, column, id, name, value, case_insensitive, slots)
+                .map_err(|m| m.within(name))?,
         );
     }
     Ok(join(filters, Filter::And))
@@ -325,13 +341,13 @@ fn operator(
     id: ColumnId,
     name: &str,
     value: Input<'_>,
-    fold: bool,
+    case_insensitive: bool,
     slots: &mut Slots<'_>,
 ) -> Result<Filter, Mistake> {
     slots.condition()?;
     let scalar = column.scalar;
     let folded = |value: Value| match value {
-        Value::Text(text) if fold => Value::Text(select::fold(&text).into()),
+        Value::Text(text) if case_insensitive => Value::Text(select::fold_case(&text).into()),
         other => other,
     };
     let comparison = match name {
@@ -345,7 +361,7 @@ fn operator(
     };
     if let Some(comparison) = comparison {
         let slot = slots.push(folded(slots.value(model, column, value)?));
-        return Ok(Filter::Compare { column: id, comparison, slot, fold });
+        return Ok(Filter::Compare { column: id, comparison, slot, case_insensitive });
     }
     match name {
         "in" | "notIn" => {
@@ -356,14 +372,14 @@ fn operator(
                 ));
             }
             let slot = slots.keep(SlotValue::Many(ValueList::new(values).into()));
-            Ok(Filter::In { column: id, slot, negated: name == "notIn", fold })
+            Ok(Filter::In { column: id, slot, negated: name == "notIn", case_insensitive })
         }
         "contains" | "startsWith" | "endsWith" if scalar.is_textual() => {
             let text = value.string()?;
             if text.is_empty() {
                 return Ok(Filter::IsNull(id, false));
             }
-            let text = if fold { select::fold(text) } else { text.to_owned() };
+            let text = if case_insensitive { select::fold_case(text) } else { text.to_owned() };
             let end = if name == "startsWith" { successor(&text) } else { None };
             let slot = slots.push(Value::Text(text.into()));
             let search = match name {
@@ -371,7 +387,7 @@ fn operator(
                 "endsWith" => TextMatch::EndsWith,
                 _ => TextMatch::StartsWith(end.map(|end| slots.push(Value::Text(end.into())))),
             };
-            Ok(Filter::Text { column: id, search, slot, fold })
+            Ok(Filter::Text { column: id, search, slot, case_insensitive })
         }
         "isNull" if column.nullable => Ok(Filter::IsNull(id, value.boolean()?)),
         _ => Err(Mistake::new("unknown operator for this field")),

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::error::{Code, GraphqlError};
 use super::parsed;
 use super::schema::Api;
-use super::selections::{self, Fragments};
+use super::selections::{self, Fragments, Selected, resolve};
 
 /// What one operation selects of the schema.
 #[derive(Debug, Clone)]
@@ -171,26 +171,20 @@ impl Introspection {
 /// keep their directives.
 fn cut(document: &ExecutableDocument, set: &SelectionSet) -> SelectionSet {
     let items = set.items.iter().filter_map(|selection| {
-        let (directives, inner) = match &selection.node {
-            Selection::Field(field) => {
+        let fragment = match resolve(&document.fragments, &selection.node)? {
+            Selected::Field(field) => {
                 let is_ours = matches!(field.node.name.node.as_str(), "__schema" | "__type");
                 return is_ours.then(|| selection.clone());
             }
-            Selection::InlineFragment(fragment) => {
-                (&fragment.node.directives, &fragment.node.selection_set.node)
-            }
-            Selection::FragmentSpread(spread) => {
-                let fragment = document.fragments.get(&spread.node.fragment_name.node)?;
-                (&spread.node.directives, &fragment.node.selection_set.node)
-            }
+            Selected::Fragment(fragment) => fragment,
         };
-        let inner = cut(document, inner);
+        let inner = cut(document, fragment.set);
         if inner.items.is_empty() {
             return None;
         }
         let fragment = InlineFragment {
             type_condition: None,
-            directives: directives.clone(),
+            directives: fragment.directives.to_vec(),
             selection_set: unplaced(inner),
         };
         Some(selection.position_node(Selection::InlineFragment(selection.position_node(fragment))))
@@ -221,22 +215,19 @@ fn fields(set: &SelectionSet) -> impl Iterator<Item = &Field> {
 
 fn keep_needed(document: &ExecutableDocument, set: &SelectionSet, fragments: &mut Fragments) {
     for selection in &set.items {
-        match &selection.node {
-            Selection::Field(field) => {
-                keep_needed(document, &field.node.selection_set.node, fragments)
-            }
-            Selection::InlineFragment(fragment) => {
-                keep_needed(document, &fragment.node.selection_set.node, fragments);
-            }
-            Selection::FragmentSpread(spread) => {
-                let name = &spread.node.fragment_name.node;
-                if let Some(fragment) = document.fragments.get(name)
-                    && fragments.insert(name.clone(), fragment.clone()).is_none()
-                {
-                    keep_needed(document, &fragment.node.selection_set.node, fragments);
+        let set = match resolve(&document.fragments, &selection.node) {
+            Some(Selected::Field(field)) => &field.node.selection_set.node,
+            Some(Selected::Fragment(fragment)) => match fragment.name {
+                Some(name) if fragments.contains_key(name) => continue,
+                Some(name) => {
+                    fragments.insert(name.clone(), document.fragments[name].clone());
+                    fragment.set
                 }
-            }
-        }
+                None => fragment.set,
+            },
+            None => continue,
+        };
+        keep_needed(document, set, fragments);
     }
 }
 

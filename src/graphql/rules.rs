@@ -28,55 +28,55 @@ const VIEW_FORMAT: &[u8] = b"freshql.view.v1\n";
 #[derive(Debug)]
 pub(crate) struct Grants {
     model: Arc<Model>,
-    who: Who,
+    subject: Subject,
     /// Indexed by entity and access.
     residuals: Box<[OnceLock<Residual>]>,
 }
 
 #[derive(Debug)]
-enum Who {
+enum Subject {
     /// The model has no rules, or a document is only inspected and nothing is read.
-    Unruled,
+    Anyone,
     /// A viewer who sees nothing, for plans that are only inspected.
-    Closed,
+    NoOne,
     Viewer(Viewer),
 }
 
 impl Grants {
     /// What this viewer may do.
     pub(crate) fn of(model: &Arc<Model>, viewer: Viewer) -> Self {
-        Self::new(model, if model.has_rules { Who::Viewer(viewer) } else { Who::Unruled })
+        Self::new(model, if model.has_rules { Subject::Viewer(viewer) } else { Subject::Anyone })
     }
 
     /// Nothing at all.
     pub(super) fn closed(model: &Arc<Model>) -> Self {
-        Self::new(model, if model.has_rules { Who::Closed } else { Who::Unruled })
+        Self::new(model, if model.has_rules { Subject::NoOne } else { Subject::Anyone })
     }
 
     /// Everything, to inspect a document. Nothing may be read with this.
     pub(super) fn unruled(model: &Arc<Model>) -> Self {
-        Self::new(model, Who::Unruled)
+        Self::new(model, Subject::Anyone)
     }
 
-    fn new(model: &Arc<Model>, who: Who) -> Self {
-        let residuals = if matches!(who, Who::Viewer(_)) {
+    fn new(model: &Arc<Model>, subject: Subject) -> Self {
+        let residuals = if matches!(subject, Subject::Viewer(_)) {
             model.entities.len() * Access::ALL.len()
         } else {
             0
         };
         Self {
             model: model.clone(),
-            who,
+            subject,
             residuals: (0..residuals).map(|_| OnceLock::new()).collect(),
         }
     }
 
     /// The rows for which the viewer has this access.
     pub(crate) fn rows(&self, entity: EntityId, access: Access) -> &Residual {
-        let viewer = match &self.who {
-            Who::Unruled => return &Residual::Everything,
-            Who::Closed => return &Residual::Nothing,
-            Who::Viewer(viewer) => viewer,
+        let viewer = match &self.subject {
+            Subject::Anyone => return &Residual::Everything,
+            Subject::NoOne => return &Residual::Nothing,
+            Subject::Viewer(viewer) => viewer,
         };
         let at = usize::from(entity.0) * Access::ALL.len() + access as usize;
         self.residuals[at].get_or_init(|| {
@@ -93,10 +93,10 @@ impl Grants {
     /// The rules that give the viewer this access to some rows: for each, the allowed rows before
     /// the write, and those after it.
     pub(super) fn each(&self, entity: &Entity, access: Access) -> Vec<(Residual, Residual)> {
-        let viewer = match &self.who {
-            Who::Unruled => return vec![(Residual::Everything, Residual::Everything)],
-            Who::Closed => return Vec::new(),
-            Who::Viewer(viewer) => viewer,
+        let viewer = match &self.subject {
+            Subject::Anyone => return vec![(Residual::Everything, Residual::Everything)],
+            Subject::NoOne => return Vec::new(),
+            Subject::Viewer(viewer) => viewer,
         };
         let rules = entity.rules.iter().filter(|rule| rule.is_about(access));
         let both = rules.filter_map(|rule| {
@@ -128,10 +128,10 @@ impl Grants {
         access: Access,
         what: impl FnOnce() -> String,
     ) -> Result<(), GraphqlError> {
-        let viewer = match &self.who {
+        let viewer = match &self.subject {
             _ if rules.is_empty() => return Ok(()),
-            Who::Unruled | Who::Closed => return Ok(()),
-            Who::Viewer(viewer) => viewer,
+            Subject::Anyone | Subject::NoOne => return Ok(()),
+            Subject::Viewer(viewer) => viewer,
         };
         let mut about = rules.iter().filter(|rule| rule.is_about(access));
         if about.clone().any(|rule| asks_for(rule, viewer)) {
@@ -146,11 +146,14 @@ impl Grants {
     /// # Errors
     /// Those of [`Self::may`].
     pub(super) fn may_any(&self, entity: &Entity, access: Access) -> Result<(), GraphqlError> {
-        if *self.rows(entity.id, access) != Residual::Nothing || matches!(self.who, Who::Closed) {
+        if *self.rows(entity.id, access) != Residual::Nothing
+            || matches!(self.subject, Subject::NoOne)
+        {
             return Ok(());
         }
         let depends = self.model.depends_on_viewer(entity.id, access);
-        let is_anonymous = matches!(&self.who, Who::Viewer(viewer) if viewer.is_anonymous());
+        let is_anonymous =
+            matches!(&self.subject, Subject::Viewer(viewer) if viewer.is_anonymous());
         let hides = access != Access::Create;
         if hides && !(is_anonymous && depends) {
             return Ok(());
@@ -161,8 +164,8 @@ impl Grants {
     /// The error for a denied access; `a_token_helps` says whether a token could allow it.
     pub(super) fn denied(&self, a_token_helps: bool, access: Access, what: &str) -> GraphqlError {
         let verb = access.verb();
-        match &self.who {
-            Who::Viewer(viewer) if viewer.is_anonymous() && a_token_helps => GraphqlError::new(
+        match &self.subject {
+            Subject::Viewer(viewer) if viewer.is_anonymous() && a_token_helps => GraphqlError::new(
                 Code::Unauthenticated,
                 format!("a token is needed to {verb} {what}"),
             ),
@@ -180,7 +183,7 @@ impl Grants {
         column: &Column,
         claim: &str,
     ) -> Result<Value, GraphqlError> {
-        let Who::Viewer(viewer) = &self.who else { return Ok(Value::Null) };
+        let Subject::Viewer(viewer) = &self.subject else { return Ok(Value::Null) };
         let name = format!("{}.{}", entity.name, column.field);
         let Some(claims) = viewer.claims() else {
             return Err(self.denied(true, Access::Create, &entity.name));
@@ -223,7 +226,7 @@ impl Grants {
             let rules = entity.rules.iter().filter(|rule| rule.is_about(*access));
             let presets = entity.columns.iter().filter_map(Column::preset);
             for claim in rules.flat_map(Rule::claims).chain(presets) {
-                let Who::Viewer(viewer) = &self.who else { continue };
+                let Subject::Viewer(viewer) = &self.subject else { continue };
                 let value =
                     viewer.claims().and_then(|claims| claims.get(claim)).map(ToString::to_string);
                 let text = format!("{claim:?}{value:?}");
@@ -319,12 +322,14 @@ fn direct(model: &Model, filter: Filter) -> Filter {
                         column: of,
                         comparison: comparison @ Comparison::Eq,
                         slot,
-                        fold,
+                        case_insensitive,
                     },
                     None,
-                ) if of == key => Filter::Compare { column, comparison, slot, fold },
-                (Filter::In { column: of, slot, negated: false, fold }, None) if of == key => {
-                    Filter::In { column, slot, negated: false, fold }
+                ) if of == key => Filter::Compare { column, comparison, slot, case_insensitive },
+                (Filter::In { column: of, slot, negated: false, case_insensitive }, None)
+                    if of == key =>
+                {
+                    Filter::In { column, slot, negated: false, case_insensitive }
                 }
                 (inner, _) => Filter::ToOne(column, from, Box::new(direct(model, inner))),
             }

@@ -54,9 +54,51 @@ pub(super) fn for_each<'a>(
     visit(fragments, set, None, &|_| true, &mut visit_field);
 }
 
-/// Whether a fragment on this type applies to an object of that type.
-fn applies(condition: &TypeCondition, type_name: Option<&str>) -> bool {
-    type_name.is_none_or(|name| condition.on.node == name || condition.on.node == NODE)
+/// What a selection is, with both kinds of fragments as one.
+pub(super) enum Selected<'a> {
+    Field(&'a Positioned<Field>),
+    Fragment(Fragment<'a>),
+}
+
+/// The contents of a fragment, where it is selected.
+pub(super) struct Fragment<'a> {
+    /// None for an inline fragment.
+    pub(super) name: Option<&'a Name>,
+    /// The type that it is about.
+    pub(super) on: Option<&'a str>,
+    /// The directives where it is selected.
+    pub(super) directives: &'a [Positioned<Directive>],
+    /// The directives of its definition.
+    pub(super) definition_directives: &'a [Positioned<Directive>],
+    pub(super) set: &'a SelectionSet,
+}
+
+/// Looks up the fragment that a selection spreads; None if the document does not define it.
+pub(super) fn resolve<'a>(
+    fragments: &'a Fragments,
+    selection: &'a Selection,
+) -> Option<Selected<'a>> {
+    let on = |condition: &'a TypeCondition| condition.on.node.as_str();
+    Some(match selection {
+        Selection::Field(field) => Selected::Field(field),
+        Selection::InlineFragment(fragment) => Selected::Fragment(Fragment {
+            name: None,
+            on: fragment.node.type_condition.as_ref().map(|condition| on(&condition.node)),
+            directives: &fragment.node.directives,
+            definition_directives: &[],
+            set: &fragment.node.selection_set.node,
+        }),
+        Selection::FragmentSpread(spread) => {
+            let (name, fragment) = fragments.get_key_value(&spread.node.fragment_name.node)?;
+            Selected::Fragment(Fragment {
+                name: Some(name),
+                on: Some(on(&fragment.node.type_condition.node)),
+                directives: &spread.node.directives,
+                definition_directives: &fragment.node.directives,
+                set: &fragment.node.selection_set.node,
+            })
+        }
+    })
 }
 
 fn visit<'a>(
@@ -66,38 +108,17 @@ fn visit<'a>(
     is_included: &impl Fn(&[Positioned<Directive>]) -> bool,
     visit_field: &mut impl FnMut(&'a Positioned<Field>),
 ) {
+    let applies = |on: Option<&str>| match (on, type_name) {
+        (Some(on), Some(name)) => on == name || on == NODE,
+        _ => true,
+    };
     for selection in set.items.iter().filter(|selection| is_included(selection.node.directives())) {
-        match &selection.node {
-            Selection::Field(field) => visit_field(field),
-            Selection::InlineFragment(fragment) => {
-                if fragment
-                    .node
-                    .type_condition
-                    .as_ref()
-                    .is_none_or(|on| applies(&on.node, type_name))
-                {
-                    visit(
-                        fragments,
-                        &fragment.node.selection_set.node,
-                        type_name,
-                        is_included,
-                        visit_field,
-                    );
-                }
+        match resolve(fragments, &selection.node) {
+            Some(Selected::Field(field)) => visit_field(field),
+            Some(Selected::Fragment(fragment)) if applies(fragment.on) => {
+                visit(fragments, fragment.set, type_name, is_included, visit_field);
             }
-            Selection::FragmentSpread(spread) => {
-                if let Some(fragment) = fragments.get(&spread.node.fragment_name.node)
-                    && applies(&fragment.node.type_condition.node, type_name)
-                {
-                    visit(
-                        fragments,
-                        &fragment.node.selection_set.node,
-                        type_name,
-                        is_included,
-                        visit_field,
-                    );
-                }
-            }
+            _ => {}
         }
     }
 }

@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 
 use async_graphql::parser::types::{
-    Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
+    Directive, ExecutableDocument, Field, OperationDefinition, SelectionSet,
 };
 use async_graphql::{Name, Positioned};
 use async_graphql_value::Value as Ast;
+
+use super::selections::{Selected, resolve};
 
 /// Where an operation uses its variables.
 pub(super) struct Uses<'a> {
@@ -42,20 +44,15 @@ impl<'a> Uses<'a> {
     fn selection(&mut self, selection: &'a SelectionSet) {
         for item in &selection.items {
             self.directives(item.node.directives());
-            match &item.node {
-                Selection::Field(field) => self.field(&field.node),
-                Selection::InlineFragment(fragment) => {
-                    self.selection(&fragment.node.selection_set.node)
+            match resolve(&self.document.fragments, &item.node) {
+                Some(Selected::Field(field)) => self.field(&field.node),
+                Some(Selected::Fragment(fragment))
+                    if fragment.name.is_none_or(|name| !self.seen.contains(&name)) =>
+                {
+                    self.seen.extend(fragment.name);
+                    self.selection(fragment.set);
                 }
-                Selection::FragmentSpread(spread) => {
-                    let name = &spread.node.fragment_name.node;
-                    if !self.seen.contains(&name) {
-                        self.seen.push(name);
-                        if let Some(fragment) = self.document.fragments.get(name) {
-                            self.selection(&fragment.node.selection_set.node);
-                        }
-                    }
-                }
+                _ => {}
             }
         }
     }

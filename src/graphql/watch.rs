@@ -117,7 +117,7 @@ pub(super) fn confined(
         Filter::And(filters) => {
             filters.iter().find_map(|filter| confined(model, entity, filter, or_row))
         }
-        Filter::Compare { column, comparison: Comparison::Eq, slot, fold: false } => {
+        Filter::Compare { column, comparison: Comparison::Eq, slot, case_insensitive: false } => {
             let entity = model.entity(entity);
             let is_part = entity.column(*column).part || (or_row && *column == entity.key);
             is_part.then_some((*column, *slot))

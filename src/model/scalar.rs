@@ -5,7 +5,7 @@ mod coerce;
 mod decimal;
 mod json;
 mod quote;
-mod time;
+pub(crate) mod time;
 mod uuid;
 
 use std::sync::Arc;

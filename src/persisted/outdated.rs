@@ -14,7 +14,7 @@ const MOST: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Outdated {
     /// The number of reports so far.
-    told: AtomicU64,
+    reported: AtomicU64,
     /// That number at the start of the last successful read.
     read: AtomicU64,
     which: Mutex<Which>,
@@ -33,14 +33,14 @@ struct Which {
 pub(super) struct Reading {
     /// None: all documents.
     pub(super) ids: Option<Vec<String>>,
-    told: u64,
+    reported: u64,
 }
 
 impl Outdated {
     /// Whether anything must be read. It becomes false only after everything reported has been read
     /// and applied, so a caller that sees false may rely on the registry.
     pub(super) fn is_any(&self) -> bool {
-        self.read.load(Ordering::Acquire) != self.told.load(Ordering::Acquire)
+        self.read.load(Ordering::Acquire) != self.reported.load(Ordering::Acquire)
     }
 
     /// Reports that these documents may have changed.
@@ -60,9 +60,9 @@ impl Outdated {
 
     fn note(&self, note: impl FnOnce(&mut Which, u64)) {
         let mut which = self.which.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = self.told.load(Ordering::Relaxed) + 1;
+        let number = self.reported.load(Ordering::Relaxed) + 1;
         note(&mut which, number);
-        self.told.store(number, Ordering::Release);
+        self.reported.store(number, Ordering::Release);
     }
 
     /// What must be read now. Call this before reading the database; the reports remain until
@@ -70,17 +70,17 @@ impl Outdated {
     pub(super) fn begin(&self) -> Reading {
         let which = self.which.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = (which.all == 0).then(|| which.ids.keys().cloned().collect());
-        Reading { ids, told: self.told.load(Ordering::Relaxed) }
+        Reading { ids, reported: self.reported.load(Ordering::Relaxed) }
     }
 
     /// The registry now matches what was read. Later reports remain.
     pub(super) fn done(&self, reading: &Reading) {
         let mut which = self.which.lock().unwrap_or_else(PoisonError::into_inner);
-        which.ids.retain(|_, number| *number > reading.told);
-        if which.all <= reading.told {
+        which.ids.retain(|_, number| *number > reading.reported);
+        if which.all <= reading.reported {
             which.all = 0;
         }
-        self.read.store(reading.told, Ordering::Release);
+        self.read.store(reading.reported, Ordering::Release);
     }
 }
 

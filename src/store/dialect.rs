@@ -62,7 +62,7 @@ pub(in crate::store) trait Dialect {
     fn read(&self, entity: &Entity, column: &Column, value: Expr) -> Expr;
     /// The version of the row that `alias` names in the statement.
     fn version(&self, entity: &Entity, alias: &str) -> Expr;
-    /// A string folded for case-insensitive comparison, as [`super::select::fold`] does.
+    /// A string folded for case-insensitive comparison, as [`super::select::fold_case`] does.
     fn folded(&self, string: Expr) -> Expr;
     /// Whether a value is one of those in a parameter of type [`Type::List`].
     fn is_one_of(&self, value: Expr, list: Expr) -> Expr;

@@ -17,7 +17,7 @@ pub const PARENT: Slot = 0;
 /// Folds a string for case-insensitive comparison. It works character by character, so that a
 /// substring folds the same way as within the whole: `str::to_lowercase` treats a Greek sigma at
 /// the end of a word differently.
-pub fn fold(text: &str) -> String {
+pub fn fold_case(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
@@ -251,7 +251,7 @@ pub enum Filter {
     Or(Vec<Filter>),
     /// Not this.
     Not(Box<Filter>),
-    /// Compares a column with a value. `fold`: case-insensitively; the value in the slot is already
+    /// Compares a column with a value. If it is case-insensitive, the value in the slot is already
     /// folded.
     Compare {
         /// Left side.
@@ -260,8 +260,8 @@ pub enum Filter {
         comparison: Comparison,
         /// Right side.
         slot: Slot,
-        /// Whether to fold the column.
-        fold: bool,
+        /// Whether to fold the case of the column.
+        case_insensitive: bool,
     },
     /// Whether a column is NULL (true) or not (false).
     IsNull(ColumnId, bool),
@@ -273,8 +273,8 @@ pub enum Filter {
         slot: Slot,
         /// Whether it must be none of them (true for NULL).
         negated: bool,
-        /// Whether to fold the column.
-        fold: bool,
+        /// Whether to fold the case of the column.
+        case_insensitive: bool,
     },
     /// A search in a string, never for the empty string.
     Text {
@@ -284,8 +284,8 @@ pub enum Filter {
         search: TextMatch,
         /// The slot of the string to find.
         slot: Slot,
-        /// Whether to fold the column.
-        fold: bool,
+        /// Whether to fold the case of the column.
+        case_insensitive: bool,
     },
     /// The row that a foreign key refers to is visible and matches.
     ToOne(ColumnId, Visible, Box<Filter>),
@@ -309,18 +309,18 @@ impl Filter {
             Self::And(filters) => Self::And(all(filters)),
             Self::Or(filters) => Self::Or(all(filters)),
             Self::Not(inner) => Self::Not(Box::new(inner.shifted(behind))),
-            Self::Compare { column, comparison, slot, fold } => {
-                Self::Compare { column, comparison, slot: slot + behind, fold }
+            Self::Compare { column, comparison, slot, case_insensitive } => {
+                Self::Compare { column, comparison, slot: slot + behind, case_insensitive }
             }
-            Self::In { column, slot, negated, fold } => {
-                Self::In { column, slot: slot + behind, negated, fold }
+            Self::In { column, slot, negated, case_insensitive } => {
+                Self::In { column, slot: slot + behind, negated, case_insensitive }
             }
-            Self::Text { column, search, slot, fold } => {
+            Self::Text { column, search, slot, case_insensitive } => {
                 let search = match search {
                     TextMatch::StartsWith(Some(end)) => TextMatch::StartsWith(Some(end + behind)),
                     other => other,
                 };
-                Self::Text { column, search, slot: slot + behind, fold }
+                Self::Text { column, search, slot: slot + behind, case_insensitive }
             }
             Self::ToOne(column, from, inner) => {
                 Self::ToOne(column, visible(from), Box::new(inner.shifted(behind)))

@@ -7,12 +7,12 @@ use async_graphql::Positioned;
 use async_graphql::dynamic::TypeRef;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
-    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+    ExecutableDocument, Field, OperationDefinition, OperationType, SelectionSet,
 };
 
 use crate::graphql::definition::{Definitions, TypeKind};
 use crate::graphql::error::GraphqlError;
-use crate::graphql::selections::{ByResponseKey, collect, collect_all};
+use crate::graphql::selections::{ByResponseKey, Selected, collect, collect_all, resolve};
 
 /// Checks an operation; [`super::limits`] has bounded the number of its fields.
 pub(super) fn check_operation(
@@ -134,21 +134,12 @@ impl<'a> Checker<'a, '_> {
         visit: &mut impl FnMut(&'a str, &'a Positioned<Field>),
     ) {
         for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) => visit(parent, field),
-                Selection::InlineFragment(fragment) => {
-                    let on =
-                        fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
-                    self.placed(on.unwrap_or(parent), &fragment.node.selection_set.node, visit);
+            match resolve(&self.document.fragments, &selection.node) {
+                Some(Selected::Field(field)) => visit(parent, field),
+                Some(Selected::Fragment(fragment)) => {
+                    self.placed(fragment.on.unwrap_or(parent), fragment.set, visit);
                 }
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) =
-                        self.document.fragments.get(&spread.node.fragment_name.node)
-                    {
-                        let on = fragment.node.type_condition.node.on.node.as_str();
-                        self.placed(on, &fragment.node.selection_set.node, visit);
-                    }
-                }
+                None => {}
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use async_graphql::dynamic::TypeRef;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
-    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, OperationType,
     SelectionSet, Type, VariableDefinition,
 };
 use async_graphql::{Name, Pos, Positioned, Value as ConstValue};
@@ -15,6 +15,7 @@ use async_graphql_value::Value;
 
 use crate::graphql::definition::{BUILT_IN_SCALARS, Definitions, InputDef, TypeKind};
 use crate::graphql::error::GraphqlError;
+use crate::graphql::selections::{Selected, resolve};
 use crate::graphql::variables::type_ref;
 use crate::model::diagnostic::did_you_mean;
 use crate::syntax::{long_integer, long_number};
@@ -109,28 +110,17 @@ struct Place {
 impl<'a> Checker<'a> {
     fn set(&mut self, set: &'a SelectionSet, parent: Option<&'a str>) {
         for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) => self.field(&field.node, parent),
-                Selection::InlineFragment(fragment) => {
-                    self.directives(&fragment.node.directives);
-                    let on = fragment
-                        .node
-                        .type_condition
-                        .as_ref()
-                        .map(|condition| condition.node.on.node.as_str());
-                    self.set(&fragment.node.selection_set.node, on.or(parent));
-                }
-                Selection::FragmentSpread(spread) => {
-                    self.directives(&spread.node.directives);
-                    let name = spread.node.fragment_name.node.as_str();
-                    if let Some(fragment) = self.document.fragments.get(name)
-                        && self.visited.insert(name)
-                    {
-                        self.directives(&fragment.node.directives);
-                        let on = fragment.node.type_condition.node.on.node.as_str();
-                        self.set(&fragment.node.selection_set.node, Some(on));
+            match resolve(&self.document.fragments, &selection.node) {
+                Some(Selected::Field(field)) => self.field(&field.node, parent),
+                Some(Selected::Fragment(fragment)) => {
+                    self.directives(fragment.directives);
+                    if fragment.name.is_none_or(|name| self.visited.insert(name)) {
+                        self.directives(fragment.definition_directives);
+                        self.set(fragment.set, fragment.on.or(parent));
                     }
                 }
+                // Unknown fragments are reported by another rule.
+                None => {}
             }
         }
     }

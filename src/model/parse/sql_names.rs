@@ -7,6 +7,9 @@ use crate::model::naming::snake_case;
 /// PostgreSQL truncates longer names; SQLite has no limit.
 pub(crate) const MAX_SQL_NAME: usize = 63;
 
+/// The column that every entity's table has in addition to the model's: the row's version.
+pub(crate) const VERSION_COLUMN: &str = "_version";
+
 /// The column's name: `@relation(column:)`, `@column(name:)`, or derived from the field's name.
 pub(super) fn column_name(
     report: &mut Report<'_>,
@@ -51,7 +54,7 @@ pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, wh
     } else if has_odd_characters(name) {
         report
             .error(span, format!("the name of a {what} has neither quotes nor control characters"));
-    } else if lower == "_version" || lower.starts_with("_freshql") {
+    } else if lower == VERSION_COLUMN || lower.starts_with("_freshql") {
         report.wrong(
             span,
             format!("a {what} cannot be named `{name}`"),

@@ -1,5 +1,6 @@
 //! Instants and days: RFC 3339 in, one fixed width out, so that strings sort like times.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use jiff::SignedDuration;
@@ -73,12 +74,15 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
     if !YEARS.contains(&utc.year()) {
         return Err(format!("expected a DateTime of the years 1 to 9999, found {}", quoted(text)));
     }
-    Ok(in_fixed_width(utc))
+    let mut text = String::with_capacity(DATE_TIME_SHAPE.len());
+    write_in_fixed_width(utc, &mut text).map_err(|_| wrong())?;
+    Ok(text)
 }
 
-/// The storage form of a time in UTC.
-pub(super) fn in_fixed_width(utc: DateTime) -> String {
-    format!(
+/// Writes a time in UTC in its storage form.
+pub(crate) fn write_in_fixed_width(utc: DateTime, out: &mut impl fmt::Write) -> fmt::Result {
+    write!(
+        out,
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
         utc.year(),
         utc.month(),

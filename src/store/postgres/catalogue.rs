@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::client::{Blocking, ClientError, Execute, RowRef, Rows};
+use crate::model::OnDelete;
 
 /// The schema of a database.
 #[derive(Debug, Default)]
@@ -288,6 +289,19 @@ impl FoundTable {
     pub(in crate::store) fn qualified(&self) -> String {
         use crate::store::schema::layout::SqlName;
         format!("{}.{}", SqlName::new(&self.schema), SqlName::new(&self.name))
+    }
+}
+
+impl FoundConstraint {
+    /// The SQL after `ON DELETE`. `NO ACTION`, the default, is `RESTRICT` as far as freshql is
+    /// concerned: it only checks later.
+    pub(in crate::store) fn on_delete_sql(&self) -> &'static str {
+        match self.on_delete.as_str() {
+            "c" => OnDelete::Cascade.sql(),
+            "n" => OnDelete::SetNull.sql(),
+            "d" => "SET DEFAULT",
+            _ => OnDelete::Restrict.sql(),
+        }
     }
 }
 

@@ -105,20 +105,20 @@ fn read(model: &Model, row: &RowRef<'_>) -> Read {
     let (parts, unread) = parts(entity, row.bytes(5), &op);
     if let Some(column) = unread.first() {
         let column = &entity.column(*column).name;
-        TOLD.call_once(|| {
+        REPORTED.call_once(|| {
             tracing::warn!(
                 seq = seq.0,
                 table = entity.table,
                 column,
-                "a value in the change log cannot be read and counts as any value; said once"
+                "a value in the change log cannot be read and counts as any value; logged once"
             );
         });
     }
     Read::Change(Change { seq, entity: entity.id, id, op, parts, unread })
 }
 
-/// Whether a warning about an unreadable value in the log has been written.
-static TOLD: Once = Once::new();
+/// Whether a warning about an unreadable value in the log has been logged.
+static REPORTED: Once = Once::new();
 
 /// The columns whose names appear in this space-separated list. A column's name may contain a space
 /// itself and may then be found by mistake: an extra column is harmless.

@@ -121,11 +121,6 @@ impl CancelToken {
             .await
             .unwrap_or(Err(ClientError::Late("cancelling a statement")))
     }
-
-    /// The server process behind the connection, as in `pg_stat_activity.pid`.
-    pub fn process(&self) -> i32 {
-        self.key.0
-    }
 }
 
 impl Connection {

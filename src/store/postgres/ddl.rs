@@ -2,12 +2,11 @@
 //! Types are native. Text is compared by code points, as in SQLite, so that both databases answer
 //! in the same order. Constraints have explicit names, because later migrations must know them.
 
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::model::{DefaultValue, Scalar, Value};
 use crate::store::postgres::triggers;
 use crate::store::schema::layout::name::string_literal;
-use crate::store::schema::layout::{
-    ForeignKey, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN,
-};
+use crate::store::schema::layout::{ForeignKey, SqlName, Table, TableColumn, TableIndex};
 use crate::store::schema::section::Section;
 use crate::store::sqlite::expression::check_of;
 

@@ -7,9 +7,9 @@ use sea_orm::sea_query::{
     SelectStatement, UpdateStatement,
 };
 
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::model::{Column, Entity, Scalar};
 use crate::store::dialect::{Batch, Dialect, OfEach, PARENT_NUMBER, PARENT_VALUE, PARENTS};
-use crate::store::schema::layout::VERSION_COLUMN;
 use crate::store::statement::Type;
 
 /// PostgreSQL.

@@ -2,6 +2,7 @@
 //! `ALTER … TYPE … USING` rewrites rows without firing triggers, so they keep their versions.
 
 use crate::model::DefaultValue;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::store::postgres::ddl::{
     self as layout, ADOPTED_VERSION, add_foreign_key, check_expression, column_definition,
     constraint, constraint_name, default_expression, primary_key, sql_type, type_of,
@@ -12,7 +13,7 @@ use crate::store::schema::difference::convert;
 use crate::store::schema::difference::notes::{self, FILL_IN, SYSTEM_COLUMNS};
 use crate::store::schema::difference::system::add_system_columns;
 use crate::store::schema::layout::name::string_literal;
-use crate::store::schema::layout::{SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::store::schema::layout::{SqlName, Table, TableColumn, TableIndex};
 use crate::store::schema::section::Section;
 use crate::store::sqlite::catalogue::Catalogue;
 use crate::store::sqlite::ddl::{self, is_strict_type};
@@ -266,7 +267,7 @@ fn changed(altered: &Altered<'_>, column: &TableColumn, change: &Alteration<'_>)
     if is_checked_anew && (old_check.is_some() || change.foreign_key.is_some()) {
         act(format!("DROP CONSTRAINT IF EXISTS {check}"));
     }
-    if change.found.has_default && (change.default || is_retyped) {
+    if change.found.default.is_some() && (change.default || is_retyped) {
         act(format!("ALTER COLUMN {name} DROP DEFAULT"));
     }
     let counts = column.default == Some(DefaultValue::Autoincrement);

@@ -42,9 +42,9 @@ const ATTEMPTS: u32 = 5;
 
 /// Runs a statement that returns the ids of the documents that it has changed, notifies all nodes
 /// of each, and returns their number.
-fn told(change: &str) -> String {
+fn notifying(change: &str) -> String {
     format!(
-        "WITH changed AS ({change}), told AS (INSERT INTO _freshql_change (entity, id, op, changed, parts)
+        "WITH changed AS ({change}), notified AS (INSERT INTO _freshql_change (entity, id, op, changed, parts)
            SELECT DISTINCT '/q', id, 'U'::\"char\", '', '{{}}'::text[] FROM changed)
          SELECT count(*) FROM changed"
     )
@@ -114,16 +114,16 @@ impl Store {
         &self,
         document: NewDocument,
     ) -> Result<Result<bool, NameTaken>, StoreError> {
-        let insert = told(
+        let insert = notifying(
             "INSERT INTO _freshql_document (id, text) VALUES ($1::text, $2::text) ON CONFLICT DO NOTHING RETURNING id",
         );
-        let keep = told(
+        let keep = notifying(
             "UPDATE _freshql_document SET source = 'http', retired_at = NULL
                WHERE id = $1::text AND source = 'file' RETURNING id",
         );
         let (id, text) = (Parameter::Text(&document.id), Parameter::Text(&document.text));
         let objects = json(std::iter::once(&document));
-        let (name, objects) = (told(NAME_ONCE), [Parameter::Text(&objects)]);
+        let (name, objects) = (notifying(NAME_ONCE), [Parameter::Text(&objects)]);
         let mut attempt = 1;
         loop {
             let changed =
@@ -163,7 +163,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
-        let delete = told("DELETE FROM _freshql_document WHERE id = $1::text RETURNING id");
+        let delete = notifying("DELETE FROM _freshql_document WHERE id = $1::text RETURNING id");
         Ok(self.change(&[(&delete, &[Parameter::Text(id)])]).await?.first() == Some(&1))
     }
 
@@ -174,15 +174,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let FileChanges { gone, back, new } = changes;
         // Changes that another node has made in the meantime are kept.
-        let retire = told(
+        let retire = notifying(
             "UPDATE _freshql_document SET retired_at = now() WHERE source = 'file' AND retired_at IS NULL
                AND id IN (SELECT json_array_elements_text($1::json)) RETURNING id",
         );
-        let restore = told(
+        let restore = notifying(
             "UPDATE _freshql_document SET retired_at = NULL WHERE source = 'file' AND retired_at IS NOT NULL
                AND id IN (SELECT json_array_elements_text($1::json)) RETURNING id",
         );
-        let insert = told(
+        let insert = notifying(
             "INSERT INTO _freshql_document (id, text, source)
                SELECT document ->> 'id', document ->> 'text', 'file' FROM json_array_elements($1::json) AS document
                ORDER BY 1 ON CONFLICT DO NOTHING RETURNING id",
@@ -190,7 +190,7 @@ impl Store {
         let [gone, back] = [gone, back].map(|ids| serde_json::json!(ids).to_string());
         let new = json(new.values());
         let [gone, back, new] = [&gone, &back, &new].map(|json| [Parameter::Text(json)]);
-        let name = told(NAME);
+        let name = notifying(NAME);
         self.change(&[(&retire, &gone), (&restore, &back), (&insert, &new), (&name, &new)])
             .await
             .map(drop)
@@ -201,7 +201,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn delete_retired_documents(&self, retention: Duration) -> Result<usize, StoreError> {
-        let delete = told(
+        let delete = notifying(
             "DELETE FROM _freshql_document
                WHERE source = 'file' AND retired_at <= now() - make_interval(secs => $1::float8) RETURNING id",
         );

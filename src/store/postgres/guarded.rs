@@ -20,10 +20,11 @@ pub(super) use sound::sound;
 use sound::{UNSOUND, is_sound};
 
 use super::dialect::Postgres;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::model::{ColumnId, Entity, Model};
 use crate::store::render;
+use crate::store::schema::layout::SqlName;
 use crate::store::schema::layout::name::string_literal;
-use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 use crate::store::statement::{Parameter, Statement};
 
 /// When the statement was analysed.

@@ -7,12 +7,13 @@ use std::cell::RefCell;
 use super::catalogue::{Catalogue, FoundColumn, FoundTable};
 use super::client::{Blocking, ClientError, Execute, Session};
 use crate::config::PostgresUrl;
-use crate::model::naming::{singularize, upper_first};
+use crate::model::naming::singularize;
 use crate::model::scalar::MAX_DIGITS;
 use crate::model::{EnumId, Scalar};
 use crate::store::error::AdminError;
 use crate::store::schema::layout::SqlName;
 use crate::store::schema::pull::gathered::Values;
+use crate::store::schema::pull::names::pascal;
 use crate::store::schema::pull::source::{
     Baseline, Column, Foreign, ForeignKey, Index, Known, Table, TableKind,
 };
@@ -197,12 +198,6 @@ impl Server {
 
     fn foreign_key(&self, key: &super::catalogue::FoundConstraint) -> Option<ForeignKey> {
         let table = self.catalogue.by_oid(key.target?)?;
-        let on_delete = match key.on_delete.as_str() {
-            "c" => "CASCADE",
-            "n" => "SET NULL",
-            "d" => "SET DEFAULT",
-            _ => "RESTRICT",
-        };
         Some(ForeignKey {
             columns: key.columns.clone(),
             // A table of another schema may have the name of one that the model has.
@@ -211,7 +206,7 @@ impl Server {
                 false => format!("{}.{}", table.schema, table.name),
             },
             target: key.target_columns.first().cloned(),
-            on_delete: on_delete.to_owned(),
+            on_delete: key.on_delete_sql().to_owned(),
         })
     }
 
@@ -249,14 +244,10 @@ impl Server {
         let of = |scalar| Known { scalar: Some(scalar), ..Known::default() };
         let noted = |scalar, note: &str| Known { note: Some(note.to_owned()), ..of(scalar) };
         Ok(match found.base.as_str() {
-            _ if found.kind == "e" => enumerated(upper_camel(&found.base_type), &found.values),
+            _ if found.kind == "e" => enumerated(pascal(&found.base_type), &found.values),
             "text" | "varchar" => match checked_values(table, found) {
                 Some(values) => enumerated(
-                    format!(
-                        "{}{}",
-                        upper_camel(&singularize(&table.name)),
-                        upper_camel(&found.name)
-                    ),
+                    format!("{}{}", pascal(&singularize(&table.name)), pascal(&found.name)),
                     &values,
                 ),
                 None => of(Scalar::String),
@@ -438,11 +429,4 @@ fn negative(written: &str) -> Option<&str> {
 
 fn is_balanced(expression: &str) -> bool {
     expression.matches('(').count() == expression.matches(')').count()
-}
-
-/// `order_status` → `OrderStatus`.
-fn upper_camel(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let name: String = words.map(upper_first).collect();
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Enum{name}") }
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use super::client::{Blocking, ClientError, Execute, Parameter, Session};
 use super::migrate::keep_definition;
 use crate::config::PostgresUrl;
-use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
+use crate::model::parse::sql_names::VERSION_COLUMN;
+use crate::store::schema::layout::SqlName;
 
 /// How many rows are sent at once.
 const BATCH: usize = 500;

@@ -27,7 +27,8 @@ use expressions::{
 pub(in crate::store) use kept::{base_entity, renew_statements, version_expression};
 
 use crate::model::Scalar;
-use crate::store::schema::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
+use crate::model::parse::sql_names::VERSION_COLUMN;
+use crate::store::schema::layout::{SqlName, Table, TableColumn};
 use crate::store::schema::migrations::DROP_FORMER_FUNCTION;
 
 /// What all tables share: the log, the table that identifies the database's current life, and the

@@ -26,9 +26,9 @@ impl Renderer<'_> {
             Filter::Not(inner) => self.dialect.untrue(self.condition(entity, inner, alias, depth)),
             Filter::IsNull(id, true) => self.column(entity, *id, alias).is_null(),
             Filter::IsNull(id, false) => self.column(entity, *id, alias).is_not_null(),
-            Filter::Compare { column: id, comparison, slot, fold } => {
-                let left = self.folded(self.column(entity, *id, alias), *fold);
-                let right = match fold {
+            Filter::Compare { column: id, comparison, slot, case_insensitive } => {
+                let left = self.folded(self.column(entity, *id, alias), *case_insensitive);
+                let right = match case_insensitive {
                     true => self.parameter(*slot, Type::String),
                     false => self.value_of(entity, *id, *slot),
                 };
@@ -44,14 +44,14 @@ impl Renderer<'_> {
                     Comparison::Gte => left.gte(right),
                 }
             }
-            Filter::In { column: id, slot, negated, fold } => {
+            Filter::In { column: id, slot, negated, case_insensitive } => {
                 let list = self.parameter(*slot, Type::List(entity.column(*id).scalar));
-                let value = self.folded(self.column(entity, *id, alias), *fold);
+                let value = self.folded(self.column(entity, *id, alias), *case_insensitive);
                 let within = self.dialect.is_one_of(value, list);
                 if *negated { self.dialect.untrue(within) } else { within }
             }
-            Filter::Text { column: id, search, slot, fold } => {
-                let text = self.folded(self.column(entity, *id, alias), *fold);
+            Filter::Text { column: id, search, slot, case_insensitive } => {
+                let text = self.folded(self.column(entity, *id, alias), *case_insensitive);
                 let string = |slot| self.parameter(slot, Type::String);
                 match search {
                     TextMatch::Contains => {
@@ -99,7 +99,7 @@ impl Renderer<'_> {
         select
     }
 
-    fn folded(&self, string: Expr, fold: bool) -> Expr {
-        if fold { self.dialect.folded(string) } else { string }
+    fn folded(&self, string: Expr, case_insensitive: bool) -> Expr {
+        if case_insensitive { self.dialect.folded(string) } else { string }
     }
 }

@@ -29,9 +29,6 @@ pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
 /// since freshql watches the table.
 pub(in crate::store) const VERSIONS: &str = "_freshql_version";
 
-/// The column that every entity's table has in addition to the model's: the row's version.
-pub const VERSION_COLUMN: &str = "_version";
-
 /// The tables of a model.
 #[derive(Debug, Clone)]
 pub struct Layout {

@@ -295,6 +295,19 @@ pub fn is_name(name: &str) -> bool {
 /// File systems allow 255 bytes; the number and the extension need some of them.
 const MAX_NAME: usize = 200;
 
+/// The mistake of a statement at `start` that would begin or end a transaction with this word.
+pub(in crate::store) fn transaction_control(
+    migration: &Migration,
+    start: usize,
+    word: &str,
+) -> Diagnostic {
+    let message = format!(
+        "`{}` in a migration: each file runs in a transaction of its own",
+        word.to_uppercase()
+    );
+    Diagnostic::error(&migration.file, start..start + word.len(), message).with_help("leave it out")
+}
+
 /// Writes a migration under the next number that is free in both dialects: both files, or none.
 /// Returns their paths.
 ///

@@ -4,7 +4,7 @@
 
 mod draft;
 pub(in crate::store) mod gathered;
-mod names;
+pub(in crate::store) mod names;
 mod relations;
 mod sdl;
 pub(in crate::store) mod source;
@@ -16,8 +16,9 @@ use self::names::{Fields, Taken, unspeakable};
 use self::source::{Column, Foreign, Table, TableKind};
 use self::values::{Choice, choose};
 use crate::model::Scalar;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::store::error::AdminError;
-use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
+use crate::store::schema::layout::SqlName;
 
 /// The text of a model, and what happened to the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]

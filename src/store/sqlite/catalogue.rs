@@ -1,36 +1,59 @@
 //! The schema of a SQLite database, as listed in its catalogue: tables, columns, keys, indexes,
-//! triggers. It compares nothing. SQLite's names are case-insensitive, so lookups here are, too.
+//! triggers. It compares nothing, and everything that asks for a schema asks here: the difference,
+//! the check, `pull`. SQLite's names are case-insensitive, so lookups here are, too.
 
 pub(in crate::store) mod authors;
 pub(in crate::store) mod definition;
 pub(in crate::store) mod keys;
 pub(in crate::store) mod recognise;
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
 use self::definition::{Definition, Kind};
 use super::words::words;
-use crate::store::schema::layout::VERSION_COLUMN;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 
 /// The schema of a database, without SQLite's own tables.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Catalogue {
     /// In creation order.
     pub(in crate::store) tables: Vec<FoundTable>,
-    /// Whether there are views.
-    pub(in crate::store) has_views: bool,
+    /// In creation order.
+    pub(in crate::store) views: Vec<FoundView>,
+}
+
+/// A view. Its columns may be unknown: it may read from a table that no longer exists.
+#[derive(Debug)]
+pub(in crate::store) struct FoundView {
+    pub(in crate::store) name: String,
+    /// How many of the tables are older.
+    pub(in crate::store) tables_before: usize,
 }
 
 /// A table.
 #[derive(Debug)]
 pub(in crate::store) struct FoundTable {
     pub(in crate::store) name: String,
+    pub(in crate::store) kind: FoundKind,
     /// The statement that would create it as it is now, parsed.
     pub(in crate::store) definition: Definition,
     pub(in crate::store) columns: Vec<FoundColumn>,
     pub(in crate::store) foreign_keys: Vec<FoundForeignKey>,
     pub(in crate::store) indexes: Vec<FoundIndex>,
     pub(in crate::store) triggers: Vec<FoundTrigger>,
+}
+
+/// How SQLite stores a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum FoundKind {
+    Rowid,
+    WithoutRowid,
+    /// Another program's module has its rows.
+    Virtual,
+    /// A virtual table keeps its rows here.
+    Shadow,
 }
 
 /// A column.
@@ -40,7 +63,8 @@ pub(in crate::store) struct FoundColumn {
     /// As declared.
     pub(in crate::store) sql_type: String,
     pub(in crate::store) not_null: bool,
-    pub(in crate::store) has_default: bool,
+    /// As written in the declaration.
+    pub(in crate::store) default: Option<String>,
     /// The position in the primary key, from 1; 0 outside it.
     pub(in crate::store) key: i64,
     /// Whether SQLite computes it.
@@ -64,6 +88,8 @@ pub(in crate::store) struct FoundForeignKey {
 pub(in crate::store) struct FoundIndex {
     pub(in crate::store) name: String,
     pub(in crate::store) unique: bool,
+    /// Whether it is the primary key's.
+    pub(in crate::store) is_primary: bool,
     /// Whether it has a WHERE clause.
     pub(in crate::store) is_partial: bool,
     /// None for an expression.
@@ -91,15 +117,30 @@ impl Catalogue {
         let things: Vec<(String, String, String, String)> = statement
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
             .collect::<Result<_, _>>()?;
-        let mut catalogue =
-            Self { has_views: things.iter().any(|thing| thing.0 == "view"), ..Self::default() };
-        for (_, name, _, sql) in things.iter().filter(|thing| thing.0 == "table") {
+        let mut catalogue = Self::default();
+        let kinds = kinds(connection)?;
+        for (kind, name, _, sql) in &things {
+            match kind.as_str() {
+                "table" => {}
+                "view" => {
+                    let tables_before = catalogue.tables.len();
+                    catalogue.views.push(FoundView { name: name.clone(), tables_before });
+                    continue;
+                }
+                _ => continue,
+            }
+            let kind = kinds.get(name).copied().unwrap_or(FoundKind::Rowid);
             let of_this = |kind: &str, thing: &&(String, String, String, String)| {
                 thing.0 == kind && thing.2.eq_ignore_ascii_case(name)
             };
             let triggers = things.iter().filter(|thing| of_this("trigger", thing));
             catalogue.tables.push(FoundTable {
-                columns: columns(connection, name)?,
+                columns: match columns(connection, name) {
+                    // Its module may be unknown here.
+                    Err(_) if kind == FoundKind::Virtual => Vec::new(),
+                    columns => columns?,
+                },
+                kind,
                 foreign_keys: foreign_keys(connection, name)?,
                 indexes: indexes(connection, name)?,
                 triggers: triggers
@@ -152,7 +193,7 @@ impl FoundColumn {
 
     /// Whether a row can be created without a value for this column.
     pub(in crate::store) fn may_be_left_out(&self) -> bool {
-        !self.not_null || self.has_default || self.is_generated
+        !self.not_null || self.default.is_some() || self.is_generated
     }
 }
 
@@ -179,8 +220,23 @@ impl FoundIndex {
     }
 }
 
+fn kinds(connection: &Connection) -> rusqlite::Result<BTreeMap<String, FoundKind>> {
+    let sql = "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'";
+    let mut statement = connection.prepare(sql)?;
+    let kinds = statement.query_map([], |row| {
+        let kind = match (row.get::<_, String>(1)?.as_str(), row.get(2)?) {
+            ("virtual", _) => FoundKind::Virtual,
+            ("shadow", _) => FoundKind::Shadow,
+            (_, true) => FoundKind::WithoutRowid,
+            (_, false) => FoundKind::Rowid,
+        };
+        Ok((row.get(0)?, kind))
+    })?;
+    kinds.collect()
+}
+
 fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundColumn>> {
-    let sql = "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?)";
+    let sql = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?)";
     let mut statement = connection.prepare(sql)?;
     let columns = statement.query_map([table], |row| {
         let name: String = row.get(0)?;
@@ -192,7 +248,7 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundCo
             name,
             sql_type: row.get(1)?,
             not_null: row.get(2)?,
-            has_default: row.get(3)?,
+            default: row.get(3)?,
             key: row.get(4)?,
             is_generated: row.get::<_, i64>(5)? > 0,
         })
@@ -222,7 +278,7 @@ fn foreign_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Fo
 
 fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundIndex>> {
     let mut list = connection.prepare(
-        "SELECT list.name, \"unique\", partial, sql FROM pragma_index_list(?) list \
+        "SELECT list.name, \"unique\", partial, sql, origin = 'pk' FROM pragma_index_list(?) list \
          LEFT JOIN sqlite_schema made ON made.type = 'index' AND made.name = list.name ORDER BY made.rowid",
     )?;
     let mut columns = connection
@@ -240,6 +296,7 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundIn
             unique: row.get(1)?,
             is_partial: row.get(2)?,
             sql: row.get(3)?,
+            is_primary: row.get(4)?,
         });
     }
     Ok(indexes)

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::dialect::FOLD_FUNCTION;
 use crate::store::error::StoreError;
-use crate::store::select::fold;
+use crate::store::select::fold_case;
 
 /// The number of statements that a connection keeps prepared.
 const STATEMENTS: usize = 512;
@@ -49,7 +49,7 @@ pub(super) fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection, Sto
     connection.create_scalar_function(FOLD_FUNCTION, 1, flags, |context| {
         // A value that is not a string (stored by an external writer) matches nothing; it must not
         // make the whole list fail.
-        Ok(context.get_raw(0).as_str().ok().map(fold))
+        Ok(context.get_raw(0).as_str().ok().map(fold_case))
     })?;
     Ok(connection)
 }

@@ -4,10 +4,9 @@
 
 use std::fmt::Write as _;
 
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::model::{DefaultValue, Scalar};
-use crate::store::schema::layout::{
-    Layout, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN,
-};
+use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, TableIndex};
 use crate::store::schema::section::{Section, versions_kept};
 use crate::store::sqlite::expression::{check_expression, default_expression};
 use crate::store::sqlite::triggers;
@@ -59,8 +58,9 @@ pub fn create_statements(layout: &Layout) -> Vec<String> {
     sections(layout).flat_map(|section| section.statements).collect()
 }
 
-/// The text of the first migration.
-pub fn first_migration(layout: &Layout) -> String {
+/// The text of the first migration, from the layout alone: what the difference must come to.
+#[cfg(test)]
+pub(in crate::store) fn first_migration(layout: &Layout) -> String {
     text(sections(layout))
 }
 

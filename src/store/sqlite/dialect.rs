@@ -6,14 +6,14 @@ use sea_orm::sea_query::{
 };
 
 use super::triggers::version_expression;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::model::{Column, ColumnId, Entity, Model};
 use crate::store::dialect::{Batch, Dialect, OfEach, PARENT_NUMBER, PARENTS, ROOT};
 use crate::store::render;
-use crate::store::schema::layout::VERSION_COLUMN;
 use crate::store::select::Shape;
 use crate::store::statement::{Statement, Type};
 
-/// The name of [`crate::store::select::fold`] as an SQL function, because SQLite's `lower` handles
+/// The name of [`crate::store::select::fold_case`] as an SQL function, because SQLite's `lower` handles
 /// only ASCII.
 pub(super) const FOLD_FUNCTION: &str = "_freshql_fold";
 

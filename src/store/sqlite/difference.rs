@@ -4,13 +4,14 @@
 //! does not count as a change: the row keeps its version, and the log gets no record.
 
 use crate::model::DefaultValue;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::store::schema::difference::changes::{
     Abandoned, Alteration, Altered, Changes, Dropped, Fate,
 };
 use crate::store::schema::difference::convert;
 use crate::store::schema::difference::notes::{self, FILL_IN, SYSTEM_COLUMNS};
 use crate::store::schema::difference::system::add_system_columns;
-use crate::store::schema::layout::{SqlName, TableColumn, VERSION_COLUMN};
+use crate::store::schema::layout::{SqlName, TableColumn};
 use crate::store::schema::section::{Section, versions_kept};
 use crate::store::sqlite::catalogue::definition::{Clause, ColumnText, Kind};
 use crate::store::sqlite::catalogue::{ADOPTED, Catalogue, FoundTable, recognise};
@@ -24,7 +25,7 @@ const RANDOM_UUID: &str = "lower(printf('%s-%s-4%s-8%s-%s', hex(randomblob(4)), 
 
 /// The migration's text.
 pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
-    let is_mentioned = catalogue.has_views
+    let is_mentioned = !catalogue.views.is_empty()
         || catalogue
             .tables
             .iter()

@@ -12,7 +12,7 @@ use rusqlite::functions::FunctionFlags;
 
 use super::dialect::FOLD_FUNCTION;
 use crate::store::error::StoreError;
-use crate::store::select::fold;
+use crate::store::select::fold_case;
 
 /// The number of SQLite's virtual machine instructions between two checks: some tenths of a
 /// millisecond.
@@ -79,7 +79,7 @@ impl Meter {
         connection.create_scalar_function(FOLD_FUNCTION, 1, flags, move |context| {
             let text = context.get_raw(0).as_str().ok();
             seen.take(FOLD_STEPS + text.map_or(0, str::len) as i64 / FOLDED_PER_STEP);
-            Ok(text.map(fold))
+            Ok(text.map(fold_case))
         })?;
         Ok(Self(shared))
     }

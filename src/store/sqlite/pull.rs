@@ -1,9 +1,8 @@
 //! The contents of a foreign SQLite file.
 
-use std::collections::BTreeMap;
-
 use rusqlite::Connection;
 
+use super::catalogue::{Catalogue, FoundColumn, FoundKind, FoundTable};
 use super::lexer::{Token, next_token};
 use super::row::StepRow;
 use crate::model::Model;
@@ -39,13 +38,7 @@ impl Foreign for File<'_> {
 
     fn values(&self, table: &Table) -> Result<Vec<Values>, AdminError> {
         // None of the scalars that are tried needs a model.
-        let model = Model {
-            entities: Vec::new(),
-            enums: Vec::new(),
-            by_name: Default::default(),
-            fingerprint: [0; 32],
-            has_rules: false,
-        };
+        let model = Model::without_types();
         let columns: Vec<String> =
             table.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
         let sql = format!("SELECT {} FROM {}", columns.join(", "), SqlName::new(&table.name));
@@ -88,124 +81,78 @@ impl Foreign for File<'_> {
 
 /// All tables and views, in creation order, without SQLite's and freshql's own.
 fn read(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
-    let sql = "SELECT list.name, list.type, list.wr FROM pragma_table_list list \
-               JOIN sqlite_schema made ON made.name = list.name AND made.type IN ('table', 'view') \
-               WHERE list.schema = 'main' AND list.type <> 'shadow' AND list.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-               AND list.name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' ORDER BY made.rowid";
-    let mut statement = connection.prepare(sql)?;
-    let listed: Vec<(String, String, bool)> = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<Result<_, _>>()?;
-    listed
+    let Catalogue { tables, views } = Catalogue::read(connection)?;
+    let mut views = views.into_iter().peekable();
+    let mut all = Vec::new();
+    for (before, found) in tables.into_iter().enumerate() {
+        while let Some(older) = views.next_if(|view| view.tables_before <= before) {
+            all.push(view(older.name));
+        }
+        if found.kind != FoundKind::Shadow {
+            all.push(table(found));
+        }
+    }
+    all.extend(views.map(|last| view(last.name)));
+    all.retain(|table| !table.name.to_ascii_lowercase().starts_with("_freshql_"));
+    Ok(all)
+}
+
+fn table(found: FoundTable) -> Table {
+    let foreign_keys = found.foreign_keys.into_iter().map(|key| ForeignKey {
+        columns: key.columns,
+        table: key.table,
+        target: key.target,
+        on_delete: key.on_delete,
+    });
+    let (keys, indexes): (Vec<_>, Vec<_>) = found
+        .indexes
         .into_iter()
-        .map(|(name, kind, without_rowid)| table(connection, name, &kind, without_rowid))
-        .collect()
-}
-
-fn table(
-    connection: &Connection,
-    name: String,
-    kind: &str,
-    without_rowid: bool,
-) -> rusqlite::Result<Table> {
-    let kind = match kind {
-        "view" => TableKind::View,
-        "virtual" => TableKind::Virtual,
-        _ if without_rowid => TableKind::WithoutRowid,
-        _ => TableKind::Table,
-    };
-    if matches!(kind, TableKind::View | TableKind::Virtual) {
-        // Their columns may be unknown: a view may read from a table that no longer exists.
-        let (columns, foreign_keys, indexes) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Table {
-            name,
-            kind,
-            columns,
-            foreign_keys,
-            indexes,
-            has_key_index: false,
-            unfit: None,
-        });
-    }
-    let (indexes, has_key_index) = indexes(connection, &name)?;
-    Ok(Table {
-        columns: columns(connection, &name)?,
-        foreign_keys: foreign_keys(connection, &name)?,
-        indexes,
-        has_key_index,
-        unfit: None,
-        name,
-        kind,
-    })
-}
-
-fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
-    let mut statement = connection.prepare(
-        "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?)",
-    )?;
-    let columns = statement.query_map([table], |row| {
-        Ok(Column {
-            name: row.get(0)?,
-            sql_type: row.get(1)?,
-            not_null: row.get(2)?,
-            default: row.get(3)?,
-            key: row.get(4)?,
-            is_generated: row.get::<_, i64>(5)? > 0,
-            collation: String::new(),
-            known: None,
+        .filter(|index| !index.is_partial)
+        .partition(|index| index.is_primary);
+    let indexes = indexes.into_iter().filter_map(|index| {
+        Some(Index {
+            unique: index.unique,
+            columns: index.columns.into_iter().collect::<Option<_>>()?,
         })
-    })?;
-    let mut columns = columns.collect::<Result<Vec<Column>, _>>()?;
-    for column in &mut columns {
-        let (_, collation, ..) = connection.column_metadata(None, table, column.name.as_str())?;
-        column.collation =
-            collation.map_or("BINARY".into(), |name| name.to_string_lossy()).into_owned();
+    });
+    Table {
+        kind: match found.kind {
+            FoundKind::Rowid => TableKind::Table,
+            FoundKind::WithoutRowid => TableKind::WithoutRowid,
+            FoundKind::Virtual | FoundKind::Shadow => TableKind::Virtual,
+        },
+        columns: found.columns.into_iter().map(column).collect(),
+        foreign_keys: foreign_keys.collect(),
+        indexes: indexes.collect(),
+        has_key_index: !keys.is_empty(),
+        unfit: None,
+        name: found.name,
     }
-    Ok(columns)
 }
 
-fn foreign_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<ForeignKey>> {
-    let sql = "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?) ORDER BY id, seq";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([table])?;
-    let mut keys: BTreeMap<i64, ForeignKey> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let id = row.get(0)?;
-        let column: String = row.get(2)?;
-        match keys.get_mut(&id) {
-            Some(key) => key.columns.push(column),
-            None => {
-                let (table, target, on_delete) = (row.get(1)?, row.get(3)?, row.get(4)?);
-                keys.insert(id, ForeignKey { columns: vec![column], table, target, on_delete });
-            }
-        }
+fn column(found: FoundColumn) -> Column {
+    Column {
+        name: found.name,
+        sql_type: found.sql_type,
+        not_null: found.not_null,
+        default: found.default,
+        key: found.key,
+        is_generated: found.is_generated,
+        collation: found.collation,
+        known: None,
     }
-    Ok(keys.into_values().collect())
 }
 
-/// The complete indexes besides that of the primary key, and whether the primary key has one.
-fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Index>, bool)> {
-    let mut list = connection.prepare(
-        "SELECT list.name, \"unique\", origin FROM pragma_index_list(?) list \
-         LEFT JOIN sqlite_schema made ON made.type = 'index' AND made.name = list.name WHERE partial = 0 ORDER BY made.rowid",
-    )?;
-    let mut columns = connection.prepare("SELECT name FROM pragma_index_info(?) ORDER BY seqno")?;
-    let mut rows = list.query([table])?;
-    let (mut indexes, mut has_key_index) = (Vec::new(), false);
-    while let Some(row) = rows.next()? {
-        let (name, origin): (String, String) = (row.get(0)?, row.get(2)?);
-        if origin == "pk" {
-            has_key_index = true;
-            continue;
-        }
-        let named: Vec<Option<String>> =
-            columns.query_map([&name], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        // An expression has no name.
-        if let Some(columns) = named.into_iter().collect() {
-            indexes.push(Index { unique: row.get(1)?, columns });
-        }
+fn view(name: String) -> Table {
+    Table {
+        name,
+        kind: TableKind::View,
+        columns: Vec::new(),
+        foreign_keys: Vec::new(),
+        indexes: Vec::new(),
+        has_key_index: false,
+        unfit: None,
     }
-    Ok((indexes, has_key_index))
 }
 
 /// Statements that create everything that exists (tables, indexes, views, triggers), unless it

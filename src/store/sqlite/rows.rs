@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::store::schema::layout::VERSION_COLUMN;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 
 /// Copies a whole database.
 pub(in crate::store) fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {

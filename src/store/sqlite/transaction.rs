@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::blame;
 use super::catalogue::authors::Event;
-use super::dialect::Sqlite;
+use super::dialect;
 use super::error::of_write;
 use super::idempotency;
 use super::row::{Parameter, StepRow, bind};
@@ -16,7 +16,7 @@ use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Value};
 use crate::store::error::{Constraint, StoreError};
 use crate::store::reading::Levels;
-use crate::store::render::{self, FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
+use crate::store::render::{FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
 use crate::store::rendered::{Purpose, Rendered};
 use crate::store::select::{Shape, Slot, Visible};
 use crate::store::source::{Row, State};
@@ -130,7 +130,7 @@ impl Transaction<'_> {
         key: &Value,
         columns: &[ColumnId],
     ) -> Result<Option<RowState>, StoreError> {
-        let render = || render::query(self.model(), &Sqlite, &state_of(entity, columns));
+        let render = || dialect::query(self.model(), &state_of(entity, columns));
         let statement = self.rendered.get(entity.id, Purpose::State(columns.to_vec()), render);
         let mut prepared = self.connection().prepare_cached(&statement.sql)?;
         bind(&mut prepared, &statement, |_| key.as_ref())?;
@@ -252,7 +252,7 @@ impl<'c> transaction::Transaction for Transaction<'c> {
 
     async fn insert(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<Value, Refusal> {
         let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
-        let render = || render::insert(self.model(), &Sqlite, entity, &columns);
+        let render = || dialect::insert(self.model(), entity, &columns);
         let statement = self.rendered.get(entity.id, Purpose::Insert(columns.clone()), render);
         let value = |slot: Slot| row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref();
         let newest = self.newest_change()?;
@@ -288,7 +288,7 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         };
         let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
         let is_versioned = expected.is_some();
-        let render = || render::update(self.model(), &Sqlite, entity, &columns, is_versioned);
+        let render = || dialect::update(self.model(), entity, &columns, is_versioned);
         let statement =
             self.rendered.get(entity.id, Purpose::Update(columns.clone(), is_versioned), render);
         let value = |slot: Slot| match slot {
@@ -337,7 +337,7 @@ impl<'c> transaction::Transaction for Transaction<'c> {
             return Err(Refusal::Absent);
         }
         let is_versioned = expected.is_some();
-        let render = || render::delete(self.model(), &Sqlite, entity, is_versioned);
+        let render = || dialect::delete(self.model(), entity, is_versioned);
         let statement = self.rendered.get(entity.id, Purpose::Delete(is_versioned), render);
         let value = |slot: Slot| if slot == KEY_SLOT { key.as_ref() } else { version(expected) };
         let newest = self.newest_change()?;

@@ -39,8 +39,9 @@ pub(in crate::store) use kept::{
 
 use super::catalogue::keys::OtherKey;
 use crate::model::Scalar;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::store::schema::layout::VERSIONS;
-use crate::store::schema::layout::{Table, TableColumn, VERSION_COLUMN};
+use crate::store::schema::layout::{Table, TableColumn};
 use crate::store::sqlite::expression::default_expression;
 
 /// The triggers that maintain the versions of this table's rows, if it has no unique keys other

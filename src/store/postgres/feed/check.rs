@@ -42,7 +42,7 @@ pub(super) struct Follower {
     /// What a check asks to learn of a change of the definition, and the answer for the known
     /// definition.
     watch: Watch,
-    told: Option<Told>,
+    watched: Option<Watched>,
     /// If connecting has failed: when, why, and how long to wait before the next attempt.
     failure: Option<(Instant, String, Duration)>,
 }
@@ -58,11 +58,11 @@ struct Connected {
 struct Now {
     applied: Applied,
     floor: u64,
-    told: Option<Told>,
+    watched: Option<Watched>,
 }
 
 /// The answer to a [`Watch`]: when the statement was analysed, and a hash of enums.
-type Told = (i64, Option<i64>);
+type Watched = (i64, Option<i64>);
 
 /// The columns of a [`Watch`] follow.
 const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
@@ -76,7 +76,7 @@ const STANDBY: &str =
 impl Follower {
     pub(super) fn new(url: PostgresUrl, session: Session) -> Self {
         let looked_at = Instant::now();
-        let (watch, told) = (Watch::nothing(), None);
+        let (watch, watched) = (Watch::nothing(), None);
         Self {
             url,
             session,
@@ -86,7 +86,7 @@ impl Follower {
             around: 0,
             looked_at,
             watch,
-            told,
+            watched,
             failure: None,
         }
     }
@@ -130,7 +130,7 @@ impl Follower {
             known.schema.store(Arc::new(schema));
         }
         // Not before: had one of these steps failed, the next check would have to take it.
-        self.told = now.told;
+        self.watched = now.watched;
         let mut applied = known.applied.lock().unwrap_or_else(PoisonError::into_inner);
         *applied = now.applied;
         if !is_known {
@@ -160,12 +160,12 @@ impl Follower {
         if self.watch == Watch::nothing() {
             return Ok(true);
         }
-        let is_told = match now.told {
+        let has_changed = match now.watched {
             // A statement that is not prepared is analysed every time.
             Some(_) if self.session.pooled => before.snapshot != now.applied.snapshot,
-            told => told.is_none() || told != self.told,
+            watched => watched.is_none() || watched != self.watched,
         };
-        if !is_told && self.looked_at.elapsed() < LOOK {
+        if !has_changed && self.looked_at.elapsed() < LOOK {
             return Ok(false);
         }
         let connected = self.connected().await?;
@@ -207,7 +207,7 @@ impl Follower {
             {
                 // It names something that no longer exists.
                 tracing::debug!(%error, "the definition of tables has changed");
-                (self.watch, self.told) = (Watch::nothing(), None);
+                (self.watch, self.watched) = (Watch::nothing(), None);
                 let result = result.unwrap_or(Ok(Vec::new()));
                 self.settled(result).await.ok();
                 continue;
@@ -320,8 +320,8 @@ fn now(rows: &Rows, server: String) -> Result<Option<Now>, StoreError> {
     }
     let snapshot = row.bytes(0).and_then(Snapshot::read).ok_or_else(broken)?;
     let Some(Life { life, floor }) = Life::read(&row, 2, 3) else { return Ok(None) };
-    let told = row.int(4).map(|analysed| (analysed, row.int(5)));
-    Ok(Some(Now { applied: Applied { snapshot, life, server }, floor, told }))
+    let watched = row.int(4).map(|analysed| (analysed, row.int(5)));
+    Ok(Some(Now { applied: Applied { snapshot, life, server }, floor, watched }))
 }
 
 /// Logs what is no longer guarded, and what is guarded again.

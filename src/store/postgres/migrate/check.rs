@@ -3,12 +3,13 @@
 //! `freshql migrate repair` fixes what it finds.
 
 use super::mend::{self, Exactness, Mend};
-use crate::model::{DefaultValue, Model, OnDelete, Scalar};
+use crate::model::parse::sql_names::VERSION_COLUMN;
+use crate::model::{DefaultValue, Model, Scalar};
 use crate::store::guard::REMEDY;
 use crate::store::postgres::catalogue::{Catalogue, FoundColumn, FoundTable};
 use crate::store::postgres::ddl::{create_index, sql_type};
 use crate::store::postgres::triggers::base_entity;
-use crate::store::schema::layout::{Layout, Table, TableColumn, VERSION_COLUMN};
+use crate::store::schema::layout::{Layout, Table, TableColumn};
 use crate::store::schema::migrations::Problem;
 use crate::store::sqlite::migrate::check::is_looked_up;
 
@@ -338,11 +339,7 @@ fn check_foreign_keys(
     for column in &table.columns {
         let Some(reference) = &column.references else { continue };
         let (name, target) = (column.name.as_str(), reference.table.as_str());
-        let (wanted, says): (&[&str], _) = match reference.on_delete {
-            OnDelete::Restrict => (&["r", "a"], "RESTRICT"),
-            OnDelete::Cascade => (&["c"], "CASCADE"),
-            OnDelete::SetNull => (&["n"], "SET NULL"),
-        };
+        let wanted = reference.on_delete.sql();
         let is_to = |key: &&crate::store::postgres::catalogue::FoundConstraint| {
             key.kind == "f"
                 && key.columns == [name]
@@ -356,8 +353,8 @@ fn check_foreign_keys(
                 "column `{}.{name}` has no foreign key to `{target}`",
                 table.name.as_str()
             )),
-            Some(key) if !wanted.contains(&key.on_delete.as_str()) => problems.add(format!(
-                "the foreign key `{}.{name}` should say ON DELETE {says}: {}",
+            Some(key) if key.on_delete_sql() != wanted => problems.add(format!(
+                "the foreign key `{}.{name}` should say ON DELETE {wanted}: {}",
                 table.name.as_str(),
                 key.definition
             )),

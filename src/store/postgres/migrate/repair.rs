@@ -6,13 +6,14 @@ use super::check::{self, Facts};
 use super::mend::{self, Exactness};
 use super::renew_history;
 use crate::model::Model;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::store::postgres::catalogue::Catalogue;
 use crate::store::postgres::client::{Blocking, ClientError, Execute};
 use crate::store::postgres::ddl::{ADOPTED_VERSION, VERSION_DEFINITION};
 use crate::store::postgres::triggers::{
     TRUNCATE_TRIGGER, base_entity, drop_statements, log_function, renew_statements,
 };
-use crate::store::schema::layout::{Layout, Table, VERSION_COLUMN};
+use crate::store::schema::layout::{Layout, Table};
 use crate::store::schema::migrations::Repaired;
 
 const HAS_EPOCH: &str =

@@ -4,7 +4,7 @@ use super::split::{self, Statement};
 use crate::model::Diagnostic;
 use crate::store::postgres::client::{Blocking, ClientError, TransactionStatus};
 use crate::store::schema::migrations::{
-    FILL_IN, MigrateError, Migration, in_file, with_line_feeds,
+    self, FILL_IN, MigrateError, Migration, in_file, with_line_feeds,
 };
 
 /// Runs a file statement by statement in the open transaction.
@@ -79,12 +79,7 @@ pub(super) fn transaction_controls(files: &[Migration]) -> Vec<Diagnostic> {
 
 fn transaction_control(migration: &Migration, statement: &Statement<'_>) -> Result<(), Diagnostic> {
     let Some(word) = statement.transaction_control() else { return Ok(()) };
-    let place = statement.start..statement.start + word.len();
-    let message = format!(
-        "`{}` in a migration: each file runs in a transaction of its own",
-        word.to_uppercase()
-    );
-    Err(Diagnostic::error(&migration.file, place, message).with_help("leave it out"))
+    Err(migrations::transaction_control(migration, statement.start, word))
 }
 
 /// The server's error for a statement, with its location in the file.

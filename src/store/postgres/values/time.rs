@@ -5,6 +5,8 @@ use std::fmt::{Result, Write};
 use jiff::civil::{Date, DateTime, Time, date};
 use jiff::{SignedDuration, Span};
 
+use crate::model::scalar::time::write_in_fixed_width;
+
 const EPOCH: Date = date(2000, 1, 1);
 
 /// The microseconds of an instant in storage form.
@@ -31,17 +33,7 @@ pub(super) fn write_instant(microseconds: i64, out: &mut String) -> Result {
             let milliseconds = microseconds.div_euclid(1000);
             let start = DateTime::from_parts(EPOCH, Time::midnight());
             match start.checked_add(SignedDuration::from_millis(milliseconds)) {
-                Ok(utc) if utc.year() >= 1 => write!(
-                    out,
-                    "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-                    utc.year(),
-                    utc.month(),
-                    utc.day(),
-                    utc.hour(),
-                    utc.minute(),
-                    utc.second(),
-                    utc.millisecond()
-                ),
+                Ok(utc) if utc.year() >= 1 => write_in_fixed_width(utc, out),
                 _ => write!(out, "{microseconds} microseconds since 2000"),
             }
         }

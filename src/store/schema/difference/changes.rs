@@ -7,9 +7,10 @@
 
 use super::convert;
 use super::system::system_columns;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::model::{DefaultValue, Scalar};
 use crate::store::schema::layout::{
-    ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names,
+    ForeignKey, Layout, Table, TableColumn, TableIndex, index_names,
 };
 use crate::store::sqlite::catalogue::definition::ColumnText;
 use crate::store::sqlite::catalogue::keys::other_keys;

@@ -3,9 +3,10 @@
 
 use super::changes::{Altered, Changes, Fate};
 use super::convert;
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::model::{DefaultValue, Scalar};
 use crate::store::schema::layout::name::string_literal;
-use crate::store::schema::layout::{SqlName, TableColumn, VERSION_COLUMN};
+use crate::store::schema::layout::{SqlName, TableColumn};
 use crate::store::schema::section::Section;
 use crate::store::sqlite::expression::{check_of, default_expression};
 

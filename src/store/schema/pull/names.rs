@@ -171,7 +171,7 @@ fn camel(name: &str) -> String {
 
 /// `invoice_line` → `InvoiceLine`. A name that would begin with an invalid character gets the
 /// prefix `N`.
-fn pascal(name: &str) -> String {
+pub(in crate::store) fn pascal(name: &str) -> String {
     let joined: String = words(name).iter().map(|word| upper_first(word)).collect();
     if joined.starts_with(|c: char| c.is_ascii_alphabetic()) {
         joined

@@ -284,13 +284,7 @@ fn literal(scalar: Scalar, written: &str) -> Option<String> {
         (Scalar::String, _) => quoted(&string?),
         (Scalar::Enum(_), _) => string?,
         (Scalar::DateTime | Scalar::Date | Scalar::Uuid, _) => {
-            let model = Model {
-                entities: Vec::new(),
-                enums: Vec::new(),
-                by_name: Default::default(),
-                fingerprint: [0; 32],
-                has_rules: false,
-            };
+            let model = Model::without_types();
             let text = string?;
             scalar.write_json(&model, ValueRef::Text(&text), &mut Vec::new()).ok()?;
             quoted(&text)

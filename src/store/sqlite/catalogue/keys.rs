@@ -97,7 +97,7 @@ fn other_key(found: &FoundTable, index: &FoundIndex) -> OtherKey {
 fn arriving(found: &FoundTable, column: &str) -> String {
     let name = SqlName::new(column);
     let is_filled =
-        found.column(column).is_some_and(|column| column.not_null && column.has_default);
+        found.column(column).is_some_and(|column| column.not_null && column.default.is_some());
     let clause = found
         .definition
         .column(column)

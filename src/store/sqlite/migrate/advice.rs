@@ -4,7 +4,8 @@
 use rusqlite::Connection;
 
 use crate::model::Model;
-use crate::store::schema::layout::{Layout, SqlName, VERSION_COLUMN};
+use crate::model::parse::sql_names::VERSION_COLUMN;
+use crate::store::schema::layout::{Layout, SqlName};
 use crate::store::sqlite::catalogue::authors::{self, AuthorTrigger};
 use crate::store::sqlite::catalogue::{Catalogue, FoundTable};
 

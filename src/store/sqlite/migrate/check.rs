@@ -4,11 +4,12 @@
 use rusqlite::Connection;
 
 use super::{Problem, guard, heal};
+use crate::model::parse::sql_names::VERSION_COLUMN;
 use crate::model::{ColumnId, DefaultValue, Model, Scalar};
 use crate::store::guard::REMEDY;
 use crate::store::schema::layout::CHANGE_LOG;
 use crate::store::schema::layout::name::string_literal;
-use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, VERSION_COLUMN};
+use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn};
 use crate::store::sqlite::catalogue::authors::{self, AuthorTrigger};
 use crate::store::sqlite::catalogue::definition::{ColumnText, Definition, Kind};
 use crate::store::sqlite::catalogue::keys::other_keys;

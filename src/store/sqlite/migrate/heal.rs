@@ -6,7 +6,8 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::model::Model;
-use crate::store::schema::layout::{Layout, Table, VERSION_COLUMN};
+use crate::model::parse::sql_names::VERSION_COLUMN;
+use crate::store::schema::layout::{Layout, Table};
 use crate::store::sqlite::triggers::restart_statements;
 
 /// No clock produces numbers from here on; in microseconds this is the year 2112.

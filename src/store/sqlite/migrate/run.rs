@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::confine::{confine, set_free, trespass};
 use super::{Migration, split};
 use crate::model::Diagnostic;
-use crate::store::schema::migrations::{FILL_IN, in_file, with_line_feeds};
+use crate::store::schema::migrations::{self, FILL_IN, in_file, with_line_feeds};
 
 /// Runs a file statement by statement in the open transaction, so that a mistake has a position.
 ///
@@ -81,12 +81,7 @@ fn transaction_control(
     statement: &split::Statement<'_>,
 ) -> Result<(), Diagnostic> {
     let Some(word) = statement.transaction_control() else { return Ok(()) };
-    let place = statement.start..statement.start + word.len();
-    let message = format!(
-        "`{}` in a migration: each file runs in a transaction of its own",
-        word.to_uppercase()
-    );
-    Err(Diagnostic::error(&migration.file, place, message).with_help("leave it out"))
+    Err(migrations::transaction_control(migration, statement.start, word))
 }
 
 /// SQLite's message about a statement, with its position in the file.

@@ -4,7 +4,8 @@
 //! when others write.
 
 use super::expressions::{NEXT, Trigger, changed, differs, entity, parts, trigger};
-use crate::store::schema::layout::{Table, VERSION_COLUMN};
+use crate::model::parse::sql_names::VERSION_COLUMN;
+use crate::store::schema::layout::Table;
 
 /// Records what `…_inserted` has missed: otherwise its stamp would show on the row.
 pub(super) fn inserted(table: &Table) -> Trigger {
