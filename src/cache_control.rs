@@ -148,7 +148,6 @@ impl Lifetimes {
     const ZERO: Self =
         Self { max_age: Some(0), shared_max_age: Some(0), stale_while_revalidate: Some(0) };
 
-    /// The lifetimes of one hint.
     fn of(hint: CacheHint) -> Self {
         let shared_max_age = hint.shared_max_age.or(hint.max_age);
         Self {

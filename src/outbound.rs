@@ -52,7 +52,6 @@ pub(crate) struct Bounds {
     pub bytes: usize,
 }
 
-/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Any status: the caller knows which one it expects.

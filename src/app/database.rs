@@ -225,7 +225,6 @@ fn table_of(status: &Status) -> String {
     table(&rows)
 }
 
-/// The state of a database and its migrations.
 pub(super) struct DatabaseState {
     pub(super) is_there: bool,
     /// What prevents it from being served.

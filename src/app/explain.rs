@@ -86,7 +86,6 @@ async fn report(
     Ok(Text(&explanation).to_string())
 }
 
-/// The viewer to run as.
 fn viewer(wanted: &ExplainRequest, roles: &str) -> Result<Viewer, anyhow::Error> {
     let Some(claims) = &wanted.claims else { return Ok(Viewer::Anonymous) };
     let claims = serde_json::from_str(claims).context("the claims are not a JSON object")?;

@@ -227,7 +227,6 @@ impl Refused {
     }
 }
 
-/// A running server.
 struct Server {
     /// Its URL, without a trailing slash.
     url: String,

@@ -12,7 +12,6 @@ use self::reader::Reader;
 use super::settings::{PartialConfig, Place, SETTINGS, Setting};
 use crate::model::Diagnostic;
 
-/// A section of the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Section {
     Top,

@@ -28,7 +28,6 @@ pub(crate) struct Accesses {
     pub by_one_field: bool,
 }
 
-/// A selected field that has rules.
 #[derive(Debug)]
 pub(crate) struct SelectedField {
     /// The entity of the field.

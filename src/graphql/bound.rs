@@ -89,7 +89,6 @@ pub(crate) struct BoundWrite {
     pub key: Option<Value>,
     /// `id` as given, for messages.
     pub id: String,
-    /// The columns to set.
     pub(super) row: Vec<(ColumnId, Write)>,
     /// `expectedEtag`.
     pub expected_etag: Option<String>,

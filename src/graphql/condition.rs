@@ -132,7 +132,6 @@ impl<'g> Slots<'g> {
         self.keep(SlotValue::One(value))
     }
 
-    /// The single value in a slot.
     pub(super) fn one(&self, slot: Slot) -> Option<&Value> {
         match self.values.get(usize::from(slot).checked_sub(1)?)? {
             SlotValue::One(value) => Some(value),

@@ -19,7 +19,6 @@ pub(crate) struct Definitions {
     clashes: Vec<String>,
 }
 
-/// A named type.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TypeDef {
     /// Unique in the API.
@@ -53,7 +52,6 @@ pub(crate) enum TypeKind {
     },
 }
 
-/// A value of an enum.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct EnumValueDef {
     /// Its name.
@@ -94,7 +92,6 @@ impl FieldDef {
         Self { name: name.into(), description: None, args: Vec::new(), ty }
     }
 
-    /// Sets the description.
     #[must_use]
     pub(crate) fn describe(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
@@ -115,7 +112,6 @@ impl InputDef {
         Self { name: name.into(), description: None, ty, default: None }
     }
 
-    /// Sets the description.
     #[must_use]
     pub(crate) fn describe(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
@@ -181,7 +177,6 @@ impl Definitions {
         self.implementing.insert(name.into());
     }
 
-    /// The interface that a type implements.
     pub(crate) fn interface_of(&self, name: &str) -> Option<&TypeDef> {
         let is_interface = |ty: &&TypeDef| matches!(ty.kind, TypeKind::Interface(_));
         self.types.iter().find(is_interface).filter(|_| self.implementing.contains(name))
@@ -218,7 +213,6 @@ impl Definitions {
         self.by_name.get(name).map(|index| &self.types[*index])
     }
 
-    /// A field of an output type.
     pub(crate) fn field(&self, type_name: &str, field: &str) -> Option<&FieldDef> {
         self.get(type_name)?.fields().iter().find(|f| f.name == field)
     }

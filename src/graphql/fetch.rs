@@ -43,7 +43,6 @@ enum NodeKind<'a> {
 }
 
 impl<'a> Fetch<'a> {
-    /// For the answer to a query.
     pub(super) fn query(
         plan: &'a Plan,
         model: &Model,
@@ -125,7 +124,6 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// The queries of a node.
     fn ask(&self, node: &Node<'a>, all: &mut Vec<Wanted<'a>>) {
         let mut ask = |place, query, values| {
             all.push(Wanted { place, query, parents: node.parents.clone(), values });

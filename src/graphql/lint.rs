@@ -291,7 +291,6 @@ impl<'a> Linter<'a> {
         }
     }
 
-    /// The columns that a filter uses.
     fn columns(&self, entity: &Entity, filter: &Ast) -> Vec<ColumnId> {
         let Some(Ast::Object(members)) = self.literal(filter) else { return Vec::new() };
         let of_member = |(name, value): (&async_graphql::Name, &Ast)| match name.as_str() {

@@ -23,7 +23,6 @@ impl Parsed {
         Self { text, typename, tree: Mutex::new(Some(tree)) }
     }
 
-    /// The text of the document.
     pub(super) fn text(&self) -> &Arc<str> {
         &self.text
     }

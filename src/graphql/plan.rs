@@ -130,7 +130,6 @@ pub(crate) struct Object {
     pub fields: Vec<ObjectField>,
 }
 
-/// A field of an entity.
 #[derive(Debug)]
 pub(crate) struct ObjectField {
     /// The key of its result.
@@ -139,7 +138,6 @@ pub(crate) struct ObjectField {
     pub kind: ObjectFieldKind,
 }
 
-/// What a field of an entity is.
 #[derive(Debug)]
 pub(crate) enum ObjectFieldKind {
     /// The name of the type.
@@ -179,7 +177,6 @@ pub(crate) enum ObjectFieldKind {
     ToMany(ListPlan),
 }
 
-/// A connection.
 #[derive(Debug)]
 pub(crate) struct ListPlan {
     /// The entity of the rows.
@@ -207,7 +204,6 @@ impl ListPlan {
     pub(crate) const PLACES: usize = 4;
     /// The page query, counted from the list's first place.
     pub(crate) const PAGE: usize = 0;
-    /// The count query.
     pub(crate) const COUNT: usize = 1;
     /// The query for whether rows follow the page.
     pub(crate) const BEHIND: usize = 2;
@@ -228,7 +224,6 @@ pub(crate) struct ConnectionNeeds {
     pub cursors: bool,
 }
 
-/// A field of a connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionField {
     /// The key of its result.
@@ -237,7 +232,6 @@ pub(crate) struct ConnectionField {
     pub kind: ConnectionFieldKind,
 }
 
-/// What a field of a connection is.
 #[derive(Debug)]
 pub(crate) enum ConnectionFieldKind {
     /// `__typename`, as JSON.
@@ -252,7 +246,6 @@ pub(crate) enum ConnectionFieldKind {
     TotalCount,
 }
 
-/// A field of an edge.
 #[derive(Debug)]
 pub(crate) struct EdgeField {
     /// The key of its result.
@@ -261,7 +254,6 @@ pub(crate) struct EdgeField {
     pub kind: EdgeFieldKind,
 }
 
-/// What a field of an edge is.
 #[derive(Debug)]
 pub(crate) enum EdgeFieldKind {
     /// `__typename`, as JSON.

@@ -58,7 +58,6 @@ impl Residual {
         }
     }
 
-    /// The values of its slots.
     pub(crate) fn values(&self) -> &[SlotValue] {
         match self {
             Self::Everything | Self::Nothing => &[],

@@ -71,7 +71,6 @@ impl Grants {
         }
     }
 
-    /// The rows for which the viewer has this access.
     pub(crate) fn rows(&self, entity: EntityId, access: Access) -> &Residual {
         let viewer = match &self.subject {
             Subject::Anyone => return &Residual::Everything,

@@ -130,7 +130,6 @@ fn survives_block(text: &str) -> bool {
         && !text.contains('\\')
 }
 
-/// A string literal.
 fn quoted(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('"');

@@ -16,7 +16,6 @@ pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 /// The occurrences of each response key, in the order of the first ones.
 pub(super) type ByResponseKey<'a> = IndexMap<&'a str, Vec<&'a Positioned<Field>>>;
 
-/// The interface.
 pub(super) const NODE: &str = "Node";
 
 /// Collects the fields of selection sets that go into the same object. `is_included` evaluates the
@@ -68,7 +67,6 @@ pub(super) struct Fragment<'a> {
     pub(super) on: Option<&'a str>,
     /// The directives where it is selected.
     pub(super) directives: &'a [Positioned<Directive>],
-    /// The directives of its definition.
     pub(super) definition_directives: &'a [Positioned<Directive>],
     pub(super) set: &'a SelectionSet,
 }

@@ -97,7 +97,6 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// The single value in a slot.
 pub(super) fn one(values: &[SlotValue], slot: Slot) -> Option<&Value> {
     match values.get(usize::from(slot).checked_sub(1)?)? {
         SlotValue::One(value) => Some(value),

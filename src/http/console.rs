@@ -88,7 +88,6 @@ static FILES: LazyLock<HashMap<String, File>> = LazyLock::new(|| {
         .collect()
 });
 
-/// One embedded file.
 struct File {
     representation: Representation,
     form: Form,

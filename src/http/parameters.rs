@@ -29,7 +29,6 @@ use crate::graphql::Code;
 pub(super) struct Parameters {
     /// The document's text.
     pub(super) query: Option<String>,
-    /// The name of one of its operations.
     pub(super) operation_name: Option<String>,
     /// Not coerced yet; see [`json::object`].
     #[serde(default, deserialize_with = "json::object")]

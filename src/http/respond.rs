@@ -67,7 +67,6 @@ pub(super) struct Caching {
 }
 
 impl Policies {
-    /// The headers of this policy.
     pub(super) fn of(&self, policy: Policy) -> Arc<Caching> {
         if let Some(known) = self.0.get(&policy) {
             return known.clone();

@@ -91,7 +91,6 @@ impl AppState {
         })))
     }
 
-    /// The trusted documents.
     pub(crate) fn documents(&self) -> &Documents {
         &self.documents
     }

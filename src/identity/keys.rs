@@ -19,7 +19,6 @@ pub(crate) struct KeySet {
     pub generation: u64,
 }
 
-/// A key of an issuer.
 #[derive(Debug)]
 pub(crate) struct Key {
     id: Option<String>,
@@ -101,7 +100,6 @@ impl KeySet {
                 .all(|(mine, theirs)| identity(mine) == identity(theirs))
     }
 
-    /// Whether a key has this id.
     pub(crate) fn has(&self, id: &str) -> bool {
         self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }

@@ -59,7 +59,6 @@ enum FetchError {
     Url,
 }
 
-/// One provider.
 pub(crate) struct Provider {
     issuer: String,
     source: KeySource,

@@ -132,7 +132,6 @@ impl<'a> Token<'a> {
         Ok(end - 1)
     }
 
-    /// Its claims.
     pub(crate) fn into_claims(self) -> Map<String, Value> {
         self.claims
     }

@@ -19,7 +19,6 @@ struct Definition<'t> {
     spreads: BTreeSet<&'t str>,
 }
 
-/// All fragments of a project.
 pub(super) struct Fragments<'t> {
     by_name: BTreeMap<&'t str, Vec<Shared<'t>>>,
 }

@@ -28,7 +28,6 @@ struct Which {
     ids: HashMap<String, u64>,
 }
 
-/// A read in progress.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     /// None: all documents.

@@ -189,7 +189,6 @@ impl<'a> Renderer<'a> {
         self.parameter(slot, Type::Written(entity.column(id).scalar))
     }
 
-    /// A column to compare.
     fn column(&self, entity: &Entity, id: ColumnId, alias: &str) -> Expr {
         self.dialect.compared(entity, entity.column(id), Expr::col(column_ref(entity, id, alias)))
     }

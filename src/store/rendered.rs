@@ -10,7 +10,6 @@ use crate::store::statement::Statement;
 /// The maximum number to keep. A model has few, but clients choose which columns an update names.
 const MOST: usize = 1_000;
 
-/// The purpose of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::store) enum Purpose {
     /// Reads these columns of a row, and its version.

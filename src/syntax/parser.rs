@@ -12,7 +12,6 @@ use super::tree::{Definition, Document, MAX_NESTING, MAX_TOKENS, Purpose, Syntax
 /// Longer tokens are truncated in messages.
 const MAX_SHOWN: usize = 40;
 
-/// An argument in a document.
 type Argument = (Positioned<Name>, Positioned<Value>);
 
 /// A parser with one token of lookahead.
@@ -30,7 +29,6 @@ pub(super) struct Parser<'t> {
 pub(super) struct Bracket {
     pub(super) open: u8,
     pub(super) close: u8,
-    /// One element, in words.
     pub(super) element: &'static str,
 }
 
@@ -94,7 +92,6 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The text of a token.
     pub(super) fn text_of(&self, token: Token) -> &'t str {
         &self.text[token.start..token.end]
     }

@@ -114,7 +114,6 @@ pub(super) struct CaseRequest<'a> {
     viewer: Viewer,
 }
 
-/// A complete answer.
 pub(super) struct Answered {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -122,7 +121,6 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// The validator.
     pub(super) fn etag(&self) -> Option<&HeaderValue> {
         self.headers.get(http::header::ETAG)
     }

@@ -27,7 +27,6 @@ const DEFAULT: &str = "default";
 /// A document, and the cases for it.
 pub(super) struct Subject {
     pub(super) registered: Arc<Registered>,
-    /// The query file.
     pub(super) file: String,
     /// The file's name without its extension: `Books`.
     pub(super) name: String,
@@ -50,7 +49,6 @@ pub(super) struct Case {
     /// The claims of the viewer; None for an anonymous viewer.
     pub(super) viewer: Option<Map<String, Value>>,
     pub(super) status: u16,
-    /// The path of its snapshot.
     pub(super) snapshot: PathBuf,
 }
 

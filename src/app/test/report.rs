@@ -7,7 +7,6 @@ use super::cases::{Case, Subject};
 /// How many lines of a new answer are shown; the file contains all of them.
 const GLIMPSE: usize = 20;
 
-/// All results.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     #[serde(rename = "cases")]
@@ -38,7 +37,6 @@ pub(super) enum State {
     WithoutCase,
 }
 
-/// One case.
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome {
     query: String,
@@ -89,7 +87,6 @@ impl Outcome {
         }
     }
 
-    /// Records a problem.
     pub(super) fn fail(&mut self, problem: String) {
         self.state = State::Failed;
         self.problems.push(problem);

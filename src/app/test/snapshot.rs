@@ -40,7 +40,6 @@ pub(super) struct Redaction {
 }
 
 impl Redaction {
-    /// For answers to this document.
     pub(super) fn new(since: SystemTime, document: &str) -> Self {
         let own = ["etag", "expectedEtag", "currentEtag"].map(str::to_owned);
         Self { etags: own.into_iter().chain(aliases_of_etag(document)).collect(), since }

@@ -140,7 +140,6 @@ fn text<'v>(reader: &mut Reader<'_>, value: &'v Spanned<DeValue<'_>>) -> Option<
     Some(text)
 }
 
-/// One audience, or a list.
 fn audience(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
     match value.get_ref() {
         DeValue::Array(items) if items.is_empty() => {

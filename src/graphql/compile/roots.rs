@@ -12,7 +12,6 @@ pub(crate) struct Roots {
     pub(super) mutation: HashMap<String, (Action, EntityId)>,
 }
 
-/// The meaning of a field of Query.
 #[derive(Debug)]
 pub(super) enum QueryField {
     /// One row, by these arguments and their columns.

@@ -175,7 +175,6 @@ pub(crate) struct DependsOn {
     pub sets: Vec<SetReport>,
 }
 
-/// A row.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RowReport {
@@ -233,7 +232,6 @@ pub(crate) struct ChangeReport {
     pub touched: Vec<String>,
 }
 
-/// A statement.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StatementReport {

@@ -40,7 +40,6 @@ enum Waits {
     ForRequest(Tick),
 }
 
-/// All connections.
 pub(super) struct Connections {
     limits: Limits,
     most: usize,
@@ -151,7 +150,6 @@ impl Connections {
 }
 
 impl Activity {
-    /// A request begins.
     pub(super) fn begin(this: &Arc<Self>, is_http2: bool) -> UnderWay {
         this.under_way.fetch_add(1, Relaxed);
         this.head_since.store(0, Relaxed);

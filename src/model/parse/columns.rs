@@ -21,7 +21,6 @@ pub(super) fn key_scalar(entity: &EntityDefinition<'_>) -> Scalar {
     }
 }
 
-/// The column of a field that has one.
 pub(super) fn column(
     report: &mut Report<'_>,
     definitions: &Definitions<'_>,

@@ -20,7 +20,6 @@ use crate::model::{EntityId, EnumId, EnumType, OnDelete};
 const MAX_TYPES: usize = 4096;
 const MAX_FIELDS: usize = 1000;
 
-/// All definitions of a document.
 pub(super) struct Definitions<'a> {
     pub(super) entities: Vec<EntityDefinition<'a>>,
     pub(super) enums: Vec<EnumType>,

@@ -168,7 +168,6 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
 #[derive(Debug, Default)]
 pub(super) struct Directives<'a>(Vec<Use<'a>>);
 
-/// One use of a directive.
 #[derive(Debug)]
 pub(super) struct Use<'a> {
     name: &'static str,

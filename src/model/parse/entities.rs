@@ -14,7 +14,6 @@ use crate::model::{CacheHint, Column, ColumnId, Entity, Field, FieldKind};
 /// Page sizes fit GraphQL's Int.
 const DEFAULT_MAX_PAGE_SIZE: u32 = 100;
 
-/// Builds all entities.
 pub(super) fn build(report: &mut Report<'_>, definitions: &Definitions<'_>) -> Vec<Entity> {
     let mut entities: Vec<Entity> = definitions
         .entities

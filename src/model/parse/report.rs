@@ -119,7 +119,6 @@ impl<'a> Report<'a> {
         start..end
     }
 
-    /// The name inside a type.
     pub(super) fn type_name(&self, pos: Pos) -> Span {
         let start = self.offset(pos);
         let name = self.tokens(start).find(|token| self.text(token) != "[");
@@ -152,7 +151,6 @@ impl<'a> Report<'a> {
             .unwrap_or(span.clone())
     }
 
-    /// The text of a span.
     pub(super) fn text(&self, span: &Span) -> &'a str {
         &self.text[span.clone()]
     }

@@ -40,7 +40,6 @@ pub(super) struct Frame {
     pub(super) alone: Option<String>,
     /// Sent first if there are several flights.
     pub(super) begin: String,
-    /// Settings for the transaction.
     pub(super) settings: Vec<String>,
 }
 
@@ -203,7 +202,6 @@ pub(super) fn keep(fetched: &mut Fetched<KeptRow>, wanted: &Wanted<'_>, table: T
     fetched.add(wanted.place, &wanted.parents, rows);
 }
 
-/// The statement of a query.
 pub(super) fn statement<'w>(model: &Model, wanted: &Wanted<'w>) -> &'w Statement {
     match &wanted.parents {
         Parents::One(_) => wanted.query.statement(|shape| render::query(model, &Postgres, shape)),

@@ -39,7 +39,6 @@ pub(in crate::store) struct FoundTable {
     pub(in crate::store) triggers: Vec<FoundTrigger>,
 }
 
-/// A column.
 #[derive(Debug, Default)]
 pub(in crate::store) struct FoundColumn {
     pub(in crate::store) name: String,
@@ -63,7 +62,6 @@ pub(in crate::store) struct FoundColumn {
     pub(in crate::store) values: Vec<String>,
 }
 
-/// A constraint.
 #[derive(Debug, Default)]
 pub(in crate::store) struct FoundConstraint {
     /// `p`: a primary key, `u`: unique, `f`: a foreign key, `c`: a check.
@@ -79,7 +77,6 @@ pub(in crate::store) struct FoundConstraint {
     pub(in crate::store) is_valid: bool,
 }
 
-/// An index.
 #[derive(Debug, Default)]
 pub(in crate::store) struct FoundIndex {
     #[expect(dead_code, reason = "for people who debug")]
@@ -92,7 +89,6 @@ pub(in crate::store) struct FoundIndex {
     pub(in crate::store) columns: Vec<Option<String>>,
 }
 
-/// A trigger.
 #[derive(Debug, Default)]
 pub(in crate::store) struct FoundTrigger {
     pub(in crate::store) name: String,
@@ -234,7 +230,6 @@ impl Catalogue {
         self.tables.iter().find(|table| table.is_visible && table.name == name)
     }
 
-    /// The table with this oid.
     pub(in crate::store) fn by_oid(&self, oid: i64) -> Option<&FoundTable> {
         self.tables.iter().find(|table| table.oid == oid)
     }
@@ -255,19 +250,16 @@ impl Catalogue {
         all
     }
 
-    /// The freshql function with this name.
     pub(in crate::store) fn function(&self, name: &str) -> Option<&FoundFunction> {
         self.functions.iter().find(|function| function.name == name)
     }
 }
 
 impl FoundTable {
-    /// The column with this name.
     pub(in crate::store) fn column(&self, name: &str) -> Option<&FoundColumn> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The trigger with this name.
     pub(in crate::store) fn trigger(&self, name: &str) -> Option<&FoundTrigger> {
         self.triggers.iter().find(|trigger| trigger.name == name)
     }

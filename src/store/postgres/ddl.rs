@@ -206,12 +206,10 @@ pub(in crate::store) fn create_index(table: &Table, index: &TableIndex) -> Strin
     format!("CREATE {unique}INDEX {} ON {} ({});", index.name, table.name, columns.join(", "))
 }
 
-/// The type of a column.
 pub(in crate::store) fn sql_type(column: &TableColumn) -> String {
     column.type_override.clone().unwrap_or_else(|| type_of(column.scalar))
 }
 
-/// The type of a scalar.
 pub(in crate::store) fn type_of(scalar: Scalar) -> String {
     match scalar {
         Scalar::IdInt | Scalar::BigInt => "bigint".to_owned(),

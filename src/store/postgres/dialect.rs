@@ -12,7 +12,6 @@ use crate::model::{Column, Entity, Scalar};
 use crate::store::dialect::{Batch, Dialect, OfEach, PARENT_NUMBER, PARENT_VALUE, PARENTS};
 use crate::store::statement::Type;
 
-/// PostgreSQL.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Postgres;
 

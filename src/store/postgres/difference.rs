@@ -18,7 +18,6 @@ use crate::store::schema::section::Section;
 use crate::store::sqlite::catalogue::Catalogue;
 use crate::store::sqlite::ddl::{self, is_strict_type};
 
-/// The text of the migration.
 pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
     let is_missing = |name: &&&str| !changes.outdated.contains(*name);
     let missing = changes.system.iter().filter(is_missing);

@@ -12,11 +12,9 @@ pub(super) const TAKE: &str = "INSERT INTO _freshql_idempotency AS kept (key, re
      ON CONFLICT (key) DO UPDATE SET request = '', answer = '', at = clock_timestamp() \
      WHERE kept.at <= clock_timestamp() - make_interval(secs => $2::text::float8) RETURNING 1";
 
-/// Finds the answer.
 pub(super) const FIND: &str =
     "SELECT request, answer FROM _freshql_idempotency WHERE key = $1::text";
 
-/// Stores the answer.
 pub(super) const KEEP: &str = "UPDATE _freshql_idempotency SET request = $2::bytea, answer = $3::bytea, \
      at = clock_timestamp() WHERE key = $1::text";
 

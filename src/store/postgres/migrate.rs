@@ -63,7 +63,6 @@ pub(in crate::store) fn applied(connection: &mut Blocking) -> Result<Vec<Applied
     Ok(rows.iter().map(|row| applied_of(&row)).collect())
 }
 
-/// The applied migrations, by number.
 pub(in crate::store) const APPLIED: &str = "SELECT number, name, blake3,
   to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM _freshql_migration ORDER BY number";
 

@@ -202,7 +202,6 @@ impl Pool {
 }
 
 impl Lease {
-    /// The connection.
     pub(super) fn connection(&mut self) -> &mut Connection {
         self.connection.as_mut().expect("it is there until the lease is dropped")
     }

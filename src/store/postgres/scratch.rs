@@ -16,7 +16,6 @@ const PROJECT: &str = "project";
 /// The prefix of a run's databases; 32 hexadecimal digits and a number follow.
 const OF_RUNS: &str = "freshql_test_";
 
-/// The template of an empty database.
 const EMPTY: &str = "template0 ENCODING 'UTF8'";
 
 /// Whether this role may create databases.

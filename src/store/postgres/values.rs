@@ -214,7 +214,6 @@ impl Table {
         self.cells.len().checked_div(self.width).unwrap_or(0)
     }
 
-    /// The value in this row and column.
     pub(super) fn get(&self, row: usize, column: usize) -> ValueRef<'_> {
         match self.cells.get(row * self.width + column) {
             Some(Cell::Int(int)) => ValueRef::Int(*int),

@@ -21,7 +21,6 @@ pub(in crate::store) const SYSTEM_TABLE_NAMES: &[&str] = &[
     "_freshql_idempotency",
 ];
 
-/// The table of the change log.
 pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
 
 /// The table of the row versions of unmanaged tables. Its entry under the empty blob, which is not

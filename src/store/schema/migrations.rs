@@ -360,7 +360,6 @@ fn next(highest: i64) -> i64 {
 }
 
 impl Migration {
-    /// A migration with this text.
     pub(in crate::store) fn new(number: i64, name: &str, file: String, text: String) -> Self {
         let blake3 = blake3::hash(with_line_feeds(&text).as_bytes()).to_hex().to_string();
         Self { number, name: name.to_owned(), file, text, blake3 }

@@ -32,7 +32,6 @@ pub(in crate::store) struct FoundView {
     pub(in crate::store) tables_before: usize,
 }
 
-/// A table.
 #[derive(Debug)]
 pub(in crate::store) struct FoundTable {
     pub(in crate::store) name: String,
@@ -56,7 +55,6 @@ pub(in crate::store) enum FoundKind {
     Shadow,
 }
 
-/// A column.
 #[derive(Debug)]
 pub(in crate::store) struct FoundColumn {
     pub(in crate::store) name: String,
@@ -83,7 +81,6 @@ pub(in crate::store) struct FoundForeignKey {
     pub(in crate::store) on_delete: String,
 }
 
-/// An index.
 #[derive(Debug)]
 pub(in crate::store) struct FoundIndex {
     pub(in crate::store) name: String,
@@ -100,7 +97,6 @@ pub(in crate::store) struct FoundIndex {
     pub(in crate::store) sql: Option<String>,
 }
 
-/// A trigger.
 #[derive(Debug)]
 pub(in crate::store) struct FoundTrigger {
     pub(in crate::store) name: String,
@@ -108,7 +104,6 @@ pub(in crate::store) struct FoundTrigger {
 }
 
 impl Catalogue {
-    /// Reads the schema.
     pub(in crate::store) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare(
             "SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
@@ -153,7 +148,6 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// The table of this name.
     pub(in crate::store) fn table(&self, name: &str) -> Option<&FoundTable> {
         self.tables.iter().find(|table| table.name.eq_ignore_ascii_case(name))
     }
@@ -172,7 +166,6 @@ impl FoundTable {
         version.of(Kind::NotNull).any(|clause| words(&clause.text) == mark)
     }
 
-    /// The column of this name.
     pub(in crate::store) fn column(&self, name: &str) -> Option<&FoundColumn> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }

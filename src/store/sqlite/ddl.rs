@@ -64,7 +64,6 @@ pub(in crate::store) fn first_migration(layout: &Layout) -> String {
     text(sections(layout))
 }
 
-/// The text of a migration.
 pub(in crate::store) fn text(sections: impl IntoIterator<Item = Section>) -> String {
     let mut text = String::new();
     for section in sections {

@@ -167,7 +167,6 @@ impl Identity {
     }
 }
 
-/// Checkpoints the log.
 fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     match connection.query_row(&sql, [], |row| row.get::<_, bool>(0))? {

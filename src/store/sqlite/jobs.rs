@@ -30,7 +30,6 @@ pub(super) const SLOWEST: Duration = Duration::from_secs(5);
 pub(super) const WRITER: Allowance = Allowance { steps: 5_000_000, time: Duration::from_secs(1) };
 /// Work, and whether its caller still waits for it.
 pub(super) struct Job<F: ?Sized> {
-    /// The work.
     pub(super) run: Box<F>,
     /// Alive as long as the caller waits.
     pub(super) waiting: Weak<()>,

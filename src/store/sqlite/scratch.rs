@@ -18,7 +18,6 @@ impl Scratch {
         migrate::rehearse(migrations).map(Self)
     }
 
-    /// Its tables.
     pub(in crate::store) fn catalogue(&self) -> Result<Catalogue, AdminError> {
         Ok(Catalogue::read(&self.0)?)
     }

@@ -190,7 +190,6 @@ pub(super) fn value<'a>(ask: &Ask<'a>, slot: Slot) -> ValueRef<'a> {
     }
 }
 
-/// Values as a JSON array.
 pub(super) fn json_array(values: &[Value]) -> Vec<u8> {
     let items = values.iter().map(|value| match value {
         Value::Null => serde_json::Value::Null,

@@ -30,7 +30,6 @@ use crate::store::transaction::Writing;
 /// How long a trial write may take that checks whether writes succeed.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// The readers that a job is for.
 #[derive(Clone, Copy)]
 enum Readers {
     Quick,

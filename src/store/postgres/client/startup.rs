@@ -104,7 +104,6 @@ pub(super) struct Greeting {
     pub(super) key: (i32, i32),
 }
 
-/// Starts a session.
 pub(super) async fn start(
     wire: &mut Wire,
     url: &PostgresUrl,

@@ -35,7 +35,6 @@ struct Prepared {
     used: u64,
 }
 
-/// Prepared statements.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     by_text: HashMap<Arc<str>, Prepared, foldhash::fast::RandomState>,
@@ -95,7 +94,6 @@ impl Statements {
         }
     }
 
-    /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.by_text.clear();
     }

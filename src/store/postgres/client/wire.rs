@@ -63,7 +63,6 @@ impl Wire {
         }
     }
 
-    /// Receives one message.
     pub(super) async fn message(&mut self) -> Result<(u8, Vec<u8>), ClientError> {
         let mut message = (0, Vec::new());
         self.exchange(|tag, body| {

@@ -11,7 +11,6 @@ use crate::store::schema::layout::{Layout, SqlName, Table};
 /// Something to restore.
 #[derive(Debug)]
 pub(in crate::store) struct Mend {
-    /// What is wrong.
     pub(in crate::store) message: String,
     pub(in crate::store) sql: Vec<String>,
     /// Whether rows may have changed in the meantime without a new version.

@@ -34,7 +34,6 @@ pub(in crate::store) fn facts(
     Ok(Facts { bases: rows.iter().map(|row| row.string(0)).collect() })
 }
 
-/// Whether the database has an epoch.
 pub(in crate::store) fn has_epoch(connection: &mut Blocking) -> Result<bool, ClientError> {
     if !super::has_table(connection, "_freshql_meta")? {
         return Ok(false);

@@ -62,7 +62,6 @@ pub(in crate::store) struct Altered<'a> {
     pub(in crate::store) created_indexes: Vec<&'a TableIndex>,
     pub(in crate::store) dropped_triggers: Vec<&'a FoundTrigger>,
     pub(in crate::store) created_triggers: Vec<Trigger>,
-    /// All triggers that it needs.
     pub(in crate::store) triggers: Vec<Trigger>,
     /// The versions of the rows have not been maintained for a while, so every row needs a new one.
     pub(in crate::store) is_unkept: bool,

@@ -25,7 +25,6 @@ pub(in crate::store) trait Foreign {
     fn refuses(&self, sql: &str) -> Option<String>;
 }
 
-/// A table or view.
 #[derive(Debug)]
 pub(in crate::store) struct Table {
     pub(in crate::store) name: String,

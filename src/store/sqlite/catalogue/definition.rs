@@ -16,7 +16,6 @@ pub(in crate::store) struct Definition {
     pub(in crate::store) options: String,
 }
 
-/// The definition of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct ColumnText {
     pub(in crate::store) name: String,
@@ -77,7 +76,6 @@ impl Definition {
         definition
     }
 
-    /// The column with this name.
     pub(in crate::store) fn column(&self, name: &str) -> Option<&ColumnText> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
@@ -105,7 +103,6 @@ impl Definition {
 }
 
 impl ColumnText {
-    /// The clauses of this kind.
     pub(in crate::store) fn of(&self, kind: Kind) -> impl Iterator<Item = &Clause> {
         self.clauses.iter().filter(move |clause| clause.kind == kind)
     }

@@ -3,7 +3,6 @@
 
 use crate::store::sqlite::lexer::{Token, next_token};
 
-/// A statement in a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct Statement<'a> {
     /// Without the comments before it; with its semicolon.

@@ -14,7 +14,6 @@ pub(in crate::store) const NEXT: &str =
     "max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
       CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER))";
 
-/// A trigger.
 #[derive(Debug, Clone)]
 pub(crate) struct Trigger {
     /// Its name in the database.
