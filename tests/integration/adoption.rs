@@ -3,14 +3,17 @@
 //! answers about it are as reliable as all others.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
-use freshql::app::{self, RunningServer};
-use freshql::config::{Mode, PartialConfig};
+use freshql::app::RunningServer;
+use freshql::config::Mode;
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::harness::serve;
+use crate::program::of_project;
 
 const TABLES: &str = "
 CREATE TABLE [Artist] ([ArtistId] INTEGER NOT NULL, [Name] NVARCHAR(120), CONSTRAINT [PK_Artist] PRIMARY KEY ([ArtistId]));
@@ -71,8 +74,7 @@ INSERT INTO countries VALUES ('pt', 'Portugal'), ('br', 'Brasil');
 ";
 
 fn freshql(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().arg("--dir").arg(directory).args(arguments).output().unwrap()
+    of_project(directory).args(arguments).output().unwrap()
 }
 
 #[track_caller]
@@ -139,14 +141,7 @@ impl Shop {
     }
 
     async fn serve(&self) -> Served {
-        let overrides = PartialConfig {
-            dir: Some(self.path().to_owned()),
-            listen: Some("127.0.0.1:0".parse().unwrap()),
-            mode: Some(Mode::Open),
-            ..PartialConfig::default()
-        };
-        let running = app::start(app::configure(overrides).unwrap()).await.unwrap();
-        Served { running, client: reqwest::Client::new() }
+        Served { running: serve(self.path(), Mode::Open).await, client: reqwest::Client::new() }
     }
 }
 

@@ -12,7 +12,8 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::commands::freshql;
-use crate::harness::{MERCHANT, Program, TestApp, UPDATE, editor, project, url, url_with};
+use crate::harness::{MERCHANT, TestApp, UPDATE, editor, project, url, url_with};
+use crate::program::Program;
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", path.display()))

@@ -18,14 +18,14 @@ use std::time::{Duration, Instant};
 use freshql::document_id::DocumentId;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::Mutex;
 
 use self::history::{Counts, History};
 use crate::commands::freshql;
 use crate::harness::{encode, signal};
 use crate::postgres::{Pooler, Postgres};
+use crate::program::{Program, of_project};
 
 const MODEL: &str = "type Account @entity @index(fields: [\"pair\"]) {
   id: ID! @id
@@ -94,30 +94,9 @@ struct Node {
 
 impl Node {
     async fn start(project: &Path, database: &str, address: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
-            .env_clear()
-            .env("FRESHQL_DIR", project)
-            .env("FRESHQL_DATABASE", database)
-            .args(["serve", "--listen", address])
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let mut said = String::new();
-        let address = loop {
-            let line = log
-                .next_line()
-                .await
-                .unwrap()
-                .unwrap_or_else(|| panic!("it does not listen:\n{said}"));
-            if let Some((_, address)) = line.split_once("listening on ") {
-                break address.to_owned();
-            }
-            said.push_str(&line);
-            said.push('\n');
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        let mut command = of_project(project);
+        command.env("FRESHQL_DATABASE", database).args(["serve", "--listen", address]);
+        let (process, address) = Program::run(command).await.unread();
         Self { process, address }
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: what it prints, what it refuses, and how it stops.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use freshql::app::{self, StartError};
 use freshql::config::{Config, Database, Mode, PartialConfig};
@@ -9,7 +9,8 @@ use freshql::document_id::DocumentId;
 use tokio::io::AsyncReadExt;
 
 use crate::database::{Driver, Outsider, ProjectDatabase, database_of, driver};
-use crate::harness::{DEMO_SECRET, MERCHANT, Program, TestApp, demo_issuer, project, signal};
+use crate::harness::{DEMO_SECRET, MERCHANT, TestApp, demo_issuer, project, signal};
+use crate::program::{Program, bare, of_project};
 
 fn config(directory: &Path) -> Config {
     let overrides = PartialConfig {
@@ -27,16 +28,8 @@ fn config(directory: &Path) -> Config {
 }
 
 pub(crate) fn freshql(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command
-        .env_clear()
-        .envs([DEMO_SECRET])
-        .envs(on_server(directory))
-        .arg("--dir")
-        .arg(directory)
-        .args(arguments)
-        .output()
-        .unwrap()
+    let mut command = of_project(directory);
+    command.envs([DEMO_SECRET]).envs(on_server(directory)).args(arguments).output().unwrap()
 }
 
 /// On PostgreSQL, the project's database.
@@ -47,11 +40,9 @@ fn on_server(directory: &Path) -> Option<(&'static str, String)> {
 
 /// The same, on the database of a server.
 pub(crate) fn freshql_on(app: &TestApp, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command
-        .env_clear()
-        .envs([DEMO_SECRET, ("FRESHQL_DATABASE", &*app.config.database.to_string())]);
-    command.arg("--dir").arg(app.directory.path()).args(arguments).output().unwrap()
+    let mut command = of_project(app.directory.path());
+    command.envs([DEMO_SECRET, ("FRESHQL_DATABASE", &*app.config.database.to_string())]);
+    command.args(arguments).output().unwrap()
 }
 
 /// `file: message (help)`, without the directory.
@@ -421,8 +412,7 @@ fn no_command_lets_a_migration_reach_another_database() {
 
 /// Runs the program in a directory, without `--dir`.
 fn freshql_in(directory: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    let output = command.env_clear().current_dir(directory).args(arguments).output().unwrap();
+    let output = bare().current_dir(directory).args(arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}");
     String::from_utf8(output.stderr).unwrap()
 }

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use tokio::process::Child;
 use tokio::task::JoinSet;
 
-use crate::harness::{CREATE, MERCHANT, Program, editor, project, signal, url, url_with};
+use crate::harness::{CREATE, MERCHANT, editor, project, signal, url, url_with};
+use crate::program::Program;
 
 const PAIR: &str = "query Pair($a: ID!, $b: ID!) {
   a: merchant(id: $a) { city website description }

@@ -11,8 +11,9 @@ use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::blog::{self, Who, path, path_with, titles};
-use crate::harness::{Answer, Program, TestApp};
+use crate::harness::{Answer, TestApp};
 use crate::openid::{AUDIENCE, Answers, Key, OpenId};
+use crate::program::Program;
 use crate::tls;
 
 fn trusting(provider: &OpenId) -> impl FnOnce(&mut Config) + use<> {

@@ -6,9 +6,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::database::Outsider;
-use crate::harness::{
-    CREATE, MERCHANTS, Program, TOKEN, configure, editor, project, signal, url, url_with,
-};
+use crate::harness::{CREATE, MERCHANTS, TOKEN, configure, editor, project, signal, url, url_with};
+use crate::program::Program;
 
 /// A request to one of the server's endpoints.
 struct Edge {

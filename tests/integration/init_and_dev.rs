@@ -1,24 +1,17 @@
 //! What makes it easy to start and develop: warnings, `init` and `dev`.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::Output;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr};
 
 use crate::database::{Driver, TestDatabase, database_of, driver};
 use crate::harness::project;
 use crate::postgres::Postgres;
+use crate::program::{Program, bare, of_project};
 
 fn freshql(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_freshql"))
-        .env_clear()
-        .envs(on_server().map(|url| ("FRESHQL_DATABASE", url)))
-        .args(arguments)
-        .output()
-        .unwrap()
+    bare().envs(on_server().map(|url| ("FRESHQL_DATABASE", url))).args(arguments).output().unwrap()
 }
 
 /// If the tests run on PostgreSQL, a database that does not exist yet.
@@ -30,52 +23,22 @@ fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A server in its own process, and its output.
-struct Server {
-    process: Child,
-    lines: Lines<BufReader<ChildStderr>>,
-    address: String,
+async fn start(directory: &Path, command: &str) -> Program {
+    start_on(directory, command, on_server()).await
 }
 
-impl Server {
-    async fn start(directory: &Path, command: &str) -> Self {
-        Self::start_on(directory, command, on_server()).await
-    }
+async fn start_on(directory: &Path, command: &str, database: Option<String>) -> Program {
+    let mut program = of_project(directory);
+    program.envs(database.map(|url| ("FRESHQL_DATABASE", url)));
+    program.args([command, "--listen", "127.0.0.1:0"]);
+    Program::run(program).await
+}
 
-    async fn start_on(directory: &Path, command: &str, database: Option<String>) -> Self {
-        let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_freshql"))
-            .env_clear()
-            .envs(database.map(|url| ("FRESHQL_DATABASE", url)))
-            .args(["--dir", shown(directory), command, "--listen", "127.0.0.1:0"])
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let mut server = Self { process, lines, address: String::new() };
-        let line = server.until("listening on ").await;
-        server.address = line.split_once("listening on ").unwrap().1.to_owned();
-        server
-    }
-
-    /// Reads until a line contains this.
-    async fn until(&mut self, part: &str) -> String {
-        let mut seen = Vec::new();
-        loop {
-            match tokio::time::timeout(Duration::from_secs(20), self.lines.next_line()).await {
-                Ok(Ok(Some(line))) if line.contains(part) => return line,
-                Ok(Ok(Some(line))) => seen.push(line),
-                other => panic!("{part:?} was not said, but {seen:#?} ({other:?})"),
-            }
-        }
-    }
-
-    async fn ask(&self, query: &str) -> Value {
-        let client = reqwest::Client::new();
-        let request =
-            client.post(format!("{}/graphql", self.address)).json(&json!({ "query": query }));
-        request.send().await.unwrap().json().await.unwrap()
-    }
+async fn ask(server: &Program, query: &str) -> Value {
+    let client = reqwest::Client::new();
+    let request =
+        client.post(format!("{}/graphql", server.address)).json(&json!({ "query": query }));
+    request.send().await.unwrap().json().await.unwrap()
 }
 
 #[test]
@@ -141,9 +104,9 @@ async fn init_writes_a_project_that_serves_at_once() {
     assert_eq!(String::from_utf8(checked.stderr).unwrap(), "");
 
     let database = TestDatabase::new();
-    let server = Server::start_on(&project, "serve", Some(database.url())).await;
+    let server = start_on(&project, "serve", Some(database.url())).await;
     let answer =
-        server.ask("{ books(first: 1) { totalCount nodes { title author { name } } } }").await;
+        ask(&server, "{ books(first: 1) { totalCount nodes { title author { name } } } }").await;
     assert_eq!(answer["data"]["books"]["totalCount"], 3);
     let queries =
         String::from_utf8(freshql(&["--dir", shown(&project), "queries"]).stdout).unwrap();
@@ -207,10 +170,10 @@ async fn dev_follows_the_files_and_serves_the_last_valid_version() {
     let directory = tempfile::tempdir().unwrap();
     let project = directory.path();
     assert!(freshql(&["init", shown(project)]).status.success());
-    let mut dev = Server::start(project, "dev").await;
+    let mut dev = start(project, "dev").await;
     dev.until("made by 2 migrations").await;
     dev.until("serving 2 operations").await;
-    assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
+    assert_eq!(ask(&dev, "{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
 
     let query = "query Count { books { totalCount } }";
     std::fs::write(project.join("queries/count.graphql"), query).unwrap();
@@ -228,10 +191,10 @@ async fn dev_follows_the_files_and_serves_the_last_valid_version() {
     dev.until("error: unknown type `Strng`").await;
     dev.until("schema.graphql:").await;
     dev.until("the last version without mistakes is still being served").await;
-    assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
+    assert_eq!(ask(&dev, "{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
 
     // The migrations lag behind, so the tables are built from the model; the rows are copied.
-    let made = dev.ask("mutation { createAuthor(input: { name: \"Somebody\" }) { id } }").await;
+    let made = ask(&dev, "mutation { createAuthor(input: { name: \"Somebody\" }) { id } }").await;
     let author = made["data"]["createAuthor"]["id"].as_str().unwrap();
     std::fs::write(
         project.join("schema.graphql"),
@@ -244,19 +207,19 @@ async fn dev_follows_the_files_and_serves_the_last_valid_version() {
     dev.until("changed type Author").await;
     dev.until("+ rank: Int").await;
     let question = format!("{{ author(id: \"{author}\") {{ name rank }} books {{ totalCount }} }}");
-    let answer = dev.ask(&question).await;
+    let answer = ask(&dev, &question).await;
     assert_eq!(answer["data"]["author"], json!({ "name": "Somebody", "rank": null }));
     assert_eq!(answer["data"]["books"]["totalCount"], 3);
 
     // The database that the migrations build in the end has them, too, and so has the first shape.
     let ranked =
         format!("mutation {{ updateAuthor(id: \"{author}\", patch: {{ rank: 7 }}) {{ rank }} }}");
-    assert_eq!(dev.ask(&ranked).await["data"]["updateAuthor"]["rank"], 7);
+    assert_eq!(ask(&dev, &ranked).await["data"]["updateAuthor"]["rank"], 7);
     assert!(freshql(&["--dir", shown(project), "migrate", "new", "rank"]).status.success());
     std::fs::write(project.join("queries/touch.graphql"), "query Touch { books { totalCount } }")
         .unwrap();
     dev.until("query Touch ").await;
-    assert_eq!(dev.ask(&question).await["data"]["author"]["rank"], 7);
+    assert_eq!(ask(&dev, &question).await["data"]["author"]["rank"], 7);
     for file in std::fs::read_dir(project.join("migrations")).unwrap() {
         let file = file.unwrap().path();
         if file.to_str().unwrap().contains("0003_rank") {
@@ -265,7 +228,7 @@ async fn dev_follows_the_files_and_serves_the_last_valid_version() {
     }
     std::fs::write(project.join("schema.graphql"), &model).unwrap();
     dev.until("- rank: Int").await;
-    let answer = dev.ask(&question.replace(" rank", "")).await;
+    let answer = ask(&dev, &question.replace(" rank", "")).await;
     assert_eq!(answer["data"]["author"]["name"], "Somebody");
 
     // Rows that do not fit are reported.
@@ -292,7 +255,7 @@ async fn dev_follows_the_files_and_serves_the_last_valid_version() {
 async fn dev_waits_for_the_first_valid_version() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("schema.graphql"), "type A @entity {").unwrap();
-    let mut dev = Server::start(directory.path(), "dev").await;
+    let mut dev = start(directory.path(), "dev").await;
     dev.until("nothing is served until this is fixed").await;
     assert_eq!(reqwest::get(format!("{}/healthz", dev.address)).await.unwrap().status(), 503);
     let model = "type A @entity { id: ID! @id @default(fn: UUID_V7) b: String }\n";

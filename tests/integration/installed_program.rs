@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::harness::copy;
+use crate::program::bare;
 
 /// Separates the outputs of two commands; no output contains it.
 const END: &str = "\u{1e}";
@@ -43,8 +44,8 @@ impl Demo {
     /// A token with these claims, created by `freshql token` with the secret that the server has
     /// generated.
     fn token(&self, claims: &str) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-        command.env_clear().current_dir(self.directory.path()).args(["token", "--claims", claims]);
+        let mut command = bare();
+        command.current_dir(self.directory.path()).args(["token", "--claims", claims]);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout).trim().to_owned()
@@ -53,8 +54,7 @@ impl Demo {
 
 /// Starts the program on a project; returns the process and its address.
 fn serve(project: &Path) -> (Child, String) {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
-        .env_clear()
+    let mut process = bare()
         .env("FRESHQL_LISTEN", "127.0.0.1:0")
         .current_dir(project)
         .stderr(Stdio::piped())
@@ -219,8 +219,7 @@ fn the_readme_tells_the_truth() {
 #[test]
 fn the_readme_names_every_setting() {
     let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
-    let help =
-        Command::new(env!("CARGO_BIN_EXE_freshql")).args(["serve", "--help"]).output().unwrap();
+    let help = bare().args(["serve", "--help"]).output().unwrap();
     let help = text(&help.stdout);
     let names = |text: &str| {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');

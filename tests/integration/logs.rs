@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::blog;
-use crate::harness::{MERCHANTS, Program, configure, project, signal, url, url_with};
+use crate::harness::{MERCHANTS, configure, project, signal, url, url_with};
+use crate::program::Program;
 
 #[tokio::test]
 async fn a_request_is_a_line_of_the_access_log_without_its_variables() {

@@ -26,6 +26,8 @@ mod node;
 mod openid;
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/properties.rs"]
 mod properties;
 #[path = "support/pulled.rs"]

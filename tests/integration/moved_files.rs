@@ -12,9 +12,9 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::harness::{
-    Answer, CREATE, MERCHANT, Program, TOKEN, TestApp, UPDATE, editor, project, signal, url,
-    url_with,
+    Answer, CREATE, MERCHANT, TOKEN, TestApp, UPDATE, editor, project, signal, url, url_with,
 };
+use crate::program::Program;
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", path.display()))

@@ -3,15 +3,17 @@
 //! program writes afterwards, and nothing of the program's own is changed.
 
 use std::path::Path;
-use std::process::Command;
 
-use freshql::app::{self, RunningServer};
-use freshql::config::{Mode, PartialConfig};
+use freshql::app::RunningServer;
+use freshql::config::Mode;
 use freshql::model::parse::parse;
 use freshql::model::{Entity, Model, Scalar};
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
+
+use crate::harness::serve;
+use crate::program::of_project;
 
 /// A program's database.
 struct Program {
@@ -27,8 +29,7 @@ struct Program {
 }
 
 fn freshql(directory: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    let output = command.env_clear().arg("--dir").arg(directory).args(arguments).output().unwrap();
+    let output = of_project(directory).args(arguments).output().unwrap();
     let model = std::fs::read_to_string(directory.join("schema.graphql")).unwrap_or_default();
     assert!(
         output.status.success(),
@@ -205,13 +206,7 @@ async fn is_adopted(program: Program) {
         assert_eq!(everything(&database, true), before[1]);
     }
 
-    let overrides = PartialConfig {
-        dir: Some(path.to_owned()),
-        listen: Some("127.0.0.1:0".parse().unwrap()),
-        mode: Some(Mode::Open),
-        ..PartialConfig::default()
-    };
-    let running = app::start(app::configure(overrides).unwrap()).await.unwrap();
+    let running = serve(path, Mode::Open).await;
     let served = Served { running, client: reqwest::Client::new() };
     for entity in &model.entities {
         assert_eq!(served.all(entity).await, rows(&database, entity), "{}\n{sdl}", entity.name);

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::harness::Program;
 use crate::postgres::Postgres;
+use crate::program::Program;
 use crate::pulled::get;
 
 const MODEL: &str = "type Note @entity { id: ID! @id @default(fn: AUTOINCREMENT) writer: String! }

@@ -4,8 +4,8 @@
 
 use serde_json::json;
 
-use crate::harness::Program;
 use crate::postgres::Postgres;
+use crate::program::Program;
 use crate::pulled::{Pulled, get, post};
 
 const TABLES: &str = r#"

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::commands::freshql;
 use crate::harness::{Answer, MERCHANT, TOKEN, TestApp, configure, encode, project, url};
+use crate::program::of_project;
 
 const A: &str = "query A { merchants(first: 1) { totalCount } }";
 const B: &str = "query B { products(first: 1) { totalCount } }";
@@ -360,14 +361,8 @@ async fn manifests_are_written_for_every_tool_and_can_be_pushed() {
 
 /// The program, with the test servers' admin token.
 fn told(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command
-        .env_clear()
-        .env("FRESHQL_ADMIN_TOKEN", TOKEN)
-        .arg("--dir")
-        .arg(directory)
-        .args(arguments);
-    let output = command.output().unwrap();
+    let mut command = of_project(directory);
+    let output = command.env("FRESHQL_ADMIN_TOKEN", TOKEN).args(arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }

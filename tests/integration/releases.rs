@@ -2,14 +2,14 @@
 //! the older one goes on after a migration where its model still fits, and says so where it does not.
 
 use std::path::Path;
-use std::process::Command;
 
 use reqwest::header::{ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Program, copy, url};
+use crate::harness::{copy, url};
 use crate::postgres::Postgres;
+use crate::program::{Program, of_project};
 
 const MODEL: &str = "type Thing @entity { id: ID! @id name: String! note: String n: Int }
 type Other @entity { id: ID! @id text: String code: String @unique }
@@ -32,9 +32,8 @@ fn project(model: &str, queries: &[&str]) -> TempDir {
 }
 
 fn freshql(directory: &Path, database: &str, arguments: &[&str]) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().arg("--dir").arg(directory).args(["--database", database]).args(arguments);
-    let output = command.output().unwrap();
+    let mut command = of_project(directory);
+    let output = command.args(["--database", database]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

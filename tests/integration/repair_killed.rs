@@ -2,13 +2,14 @@
 //! never in between.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use rusqlite::Connection;
 
 use crate::commands::freshql;
 use crate::harness::project;
+use crate::program::of_project;
 
 const ROWS: i64 = 10_000;
 
@@ -64,9 +65,8 @@ fn a_repair_that_is_killed_has_done_all_or_nothing_and_can_be_run_again() {
             let _ = std::fs::remove_file(format!("{}{ending}", database.display()));
         }
         std::fs::copy(&broken, &database).unwrap();
-        let mut repair = Command::new(env!("CARGO_BIN_EXE_freshql"))
-            .env_clear()
-            .args(["--dir", project.path().to_str().unwrap(), "migrate", "repair"])
+        let mut repair = of_project(project.path())
+            .args(["migrate", "repair"])
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

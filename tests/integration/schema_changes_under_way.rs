@@ -1,7 +1,7 @@
 //! Other programs change the schema under a running server: answers whose versions are no longer
 //! reliable have no validator, and everything else still works. `migrate repair` fixes it.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use freshql::config::Mode;
 use http::StatusCode;
@@ -11,6 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::{Answer, MERCHANT, TestApp, UPDATE, project, url, url_with};
+use crate::program::of_project;
 
 const PRODUCTS: &str = "query B { products(first: 1) { totalCount } }";
 
@@ -117,9 +118,7 @@ impl Scene {
 }
 
 fn migrate(project: &TempDir, command: &str) -> Output {
-    let program = env!("CARGO_BIN_EXE_freshql");
-    let arguments = ["--dir", project.path().to_str().unwrap(), "migrate", command];
-    Command::new(program).env_clear().args(arguments).output().unwrap()
+    of_project(project.path()).args(["migrate", command]).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -178,9 +177,7 @@ async fn a_dropped_trigger_ends_validators_for_its_entity_alone_until_it_is_repa
 }
 
 fn migrate_new(project: &TempDir) -> Output {
-    let program = env!("CARGO_BIN_EXE_freshql");
-    let arguments = ["--dir", project.path().to_str().unwrap(), "migrate", "new", "next"];
-    Command::new(program).env_clear().args(arguments).output().unwrap()
+    of_project(project.path()).args(["migrate", "new", "next"]).output().unwrap()
 }
 
 #[tokio::test]

@@ -2,17 +2,16 @@
 //! to them when a run ends or is killed, and what is reported if they cannot be created.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use freshql::config::Database;
 use freshql::store::{Admin, ScratchDatabases};
 
 use crate::postgres::Postgres;
+use crate::program::of_project;
 
 fn freshql(directory: &Path, database: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().arg("--dir").arg(directory).args(["--database", database]).args(arguments);
-    command.output().unwrap()
+    of_project(directory).args(["--database", database]).args(arguments).output().unwrap()
 }
 
 /// The databases that freshql has created.

@@ -2,10 +2,11 @@
 //! variable, the key in `freshql.toml`, and the row in the README's table.
 
 use std::path::Path;
-use std::process::Command;
 
 use freshql::config::auth::KEYS;
 use freshql::config::{PartialConfig, SETTINGS};
+
+use crate::program::bare;
 
 #[test]
 fn readme_has_a_row_for_each_setting() {
@@ -41,8 +42,7 @@ fn readme_has_a_row_for_each_setting() {
 
 #[test]
 fn options_variables_and_keys_are_those_that_are_declared() {
-    let help =
-        Command::new(env!("CARGO_BIN_EXE_freshql")).args(["serve", "--help"]).output().unwrap();
+    let help = bare().args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(SETTINGS.len() > 25);
@@ -64,11 +64,7 @@ fn options_variables_and_keys_are_those_that_are_declared() {
 #[test]
 fn an_invalid_value_is_refused_with_the_same_message_wherever_it_is_set() {
     let freshql = |arguments: &[&str], variable: Option<(&str, &str)>| {
-        let output = Command::new(env!("CARGO_BIN_EXE_freshql"))
-            .args(arguments)
-            .envs(variable)
-            .output()
-            .unwrap();
+        let output = bare().args(arguments).envs(variable).output().unwrap();
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
@@ -103,9 +99,7 @@ fn an_invalid_value_is_refused_with_the_same_message_wherever_it_is_set() {
 
 #[test]
 fn completions_and_manual_pages_know_the_commands_and_their_options() {
-    let freshql = |arguments: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_freshql")).args(arguments).output().unwrap()
-    };
+    let freshql = |arguments: &[&str]| bare().args(arguments).output().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = String::from_utf8(freshql(&["completions", shell]).stdout).unwrap();
         assert!(script.contains("migrate") && script.contains("cache-size"), "{shell}");

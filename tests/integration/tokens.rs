@@ -2,18 +2,15 @@
 //! `freshql dev`. `src/identity/tests.rs` tests the validity of tokens.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use freshql::config::{Issuer, KeySource};
 use freshql::identity::{Authenticator, Carrier};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::blog::project;
-use crate::harness::Program;
+use crate::program::{Program, of_project, spawn, until};
 
 const SECRET: &str = "a secret of the tests, 32 bytes or more";
 const AUTH: &str =
@@ -21,13 +18,8 @@ const AUTH: &str =
 
 /// Runs the program with a secret in its environment; returns its success, output and messages.
 fn freshql(project: &Path, secret: Option<&str>, arguments: &[&str]) -> (bool, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command
-        .env_clear()
-        .envs(secret.map(|secret| ("SECRET", secret)))
-        .arg("--dir")
-        .arg(project)
-        .args(arguments);
+    let mut command = of_project(project);
+    let command = command.envs(secret.map(|secret| ("SECRET", secret))).args(arguments);
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
@@ -162,24 +154,12 @@ async fn a_server_in_mode_open_needs_no_secret_in_its_environment() {
 
 /// Runs `freshql dev` until it prints a token.
 async fn token_of_dev(project: &Path, secret: Option<&str>) -> String {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().envs(secret.map(|secret| ("SECRET", secret))).arg("--dir").arg(project);
-    let mut process = command
-        .args(["dev", "--listen", "127.0.0.1:0"])
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let mut told = String::new();
-    loop {
-        let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
-        let Ok(Ok(Some(line))) = line else { panic!("dev prints no token:\n{told}") };
-        if let Some(token) = line.trim().strip_prefix("authorization: Bearer ") {
-            return token.to_owned();
-        }
-        told.push_str(&line);
-    }
+    let mut command = of_project(project);
+    command.envs(secret.map(|secret| ("SECRET", secret)));
+    command.args(["dev", "--listen", "127.0.0.1:0"]);
+    let (_process, mut log) = spawn(command);
+    let line = until(&mut log, "authorization: Bearer ").await;
+    line.split_once("Bearer ").unwrap().1.to_owned()
 }
 
 #[tokio::test]

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use http::header::AUTHORIZATION;
 use serde_json::{Value as Json, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::commands::freshql;
 use crate::harness::{CREATE, DEMO_SECRET, MERCHANTS, editor, project, url};
+use crate::program::Program;
 
 struct Server {
     process: Child,
@@ -24,25 +24,15 @@ impl Server {
     /// Starts the server in a shell, after these commands.
     async fn start(project: &Path, before: &str) -> Self {
         let script = format!("{before}exec '{}'", env!("CARGO_BIN_EXE_freshql"));
-        let mut process = tokio::process::Command::new("/bin/sh")
+        let mut command = Command::new("/bin/sh");
+        command
             .args(["-c", &script])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("FRESHQL_DIR", project)
             .envs([DEMO_SECRET])
-            .env("FRESHQL_LISTEN", "127.0.0.1:0")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = log.next_line().await.unwrap().expect("the server ended before it listened");
-            if let Some((_, address)) = line.split_once("listening on ") {
-                break address.to_owned();
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+            .env("FRESHQL_LISTEN", "127.0.0.1:0");
+        let (process, address) = Program::run(command).await.unread();
         Self { process, address, client: reqwest::Client::new() }
     }
 

@@ -2,7 +2,6 @@
 //! tests' documents in addition to the demo's, a new database, a free port.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +13,8 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName,
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
 
 use crate::database::{Driver, Outsider, TestDatabase, driver};
 
@@ -58,6 +57,17 @@ pub(crate) struct TestApp {
     /// `Bearer …`, sent with every POST that has no `Authorization`: in the demo everybody may
     /// read, but only viewers whom the rules allow may write.
     posts_as: Option<String>,
+}
+
+/// A server for a project as it is, on its own database.
+pub(crate) async fn serve(project: &Path, mode: Mode) -> RunningServer {
+    let overrides = PartialConfig {
+        dir: Some(project.to_owned()),
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        mode: Some(mode),
+        ..PartialConfig::default()
+    };
+    app::start(app::configure(overrides).unwrap()).await.unwrap()
 }
 
 /// A complete response.
@@ -293,49 +303,6 @@ impl Answer {
             self.headers
         );
         assert!(!self.headers.contains_key(ETAG));
-    }
-}
-
-/// The program itself, running on a project.
-pub(crate) struct Program {
-    pub(crate) process: Child,
-    pub(crate) address: String,
-    /// What it says after it has told where it listens. To be read: a full pipe would stop it.
-    pub(crate) log: Lines<BufReader<ChildStderr>>,
-    /// None: a file in the project.
-    pub(crate) database: Option<TestDatabase>,
-}
-
-impl Program {
-    pub(crate) async fn start(project: &Path) -> Self {
-        Self::start_with(project, &[]).await
-    }
-
-    /// The same, with more in its environment.
-    pub(crate) async fn start_with(project: &Path, variables: &[(&str, &str)]) -> Self {
-        let is_on_server = driver() == Driver::Postgres
-            && variables.iter().all(|(name, _)| *name != "FRESHQL_DATABASE");
-        let database = is_on_server.then(TestDatabase::new);
-        let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
-            .env_clear()
-            .envs([DEMO_SECRET])
-            .envs(database.as_ref().map(|database| ("FRESHQL_DATABASE", database.url())))
-            .envs(variables.iter().copied())
-            .env("FRESHQL_DIR", project)
-            .env("FRESHQL_LISTEN", "127.0.0.1:0")
-            .env("FRESHQL_MIGRATE", "true")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = log.next_line().await.unwrap().expect("the server ended before it listened");
-            if let Some((_, address)) = line.split_once("listening on ") {
-                break address.to_owned();
-            }
-        };
-        Self { process, address, log, database }
     }
 }
 

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use crate::blog::SECRET;
 use crate::commands::freshql;
-use crate::harness::{Program, copy, url, url_with};
+use crate::harness::{copy, url, url_with};
 use crate::installed_program::top;
+use crate::program::Program;
 
 /// Tokens are the same as those of `blog`.
 const AUTH: &str = "[auth]\nissuer = \"tests\"\naudience = \"api\"\nsecret_env = \"SECRET\"\ncookie = \"__Host-session\"\n";

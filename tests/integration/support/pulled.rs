@@ -2,14 +2,14 @@
 //! made, and what that database's other programs change.
 
 use std::path::Path;
-use std::process::Command;
 
 use reqwest::header::{ETAG, IF_NONE_MATCH};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Program, encode};
+use crate::harness::encode;
 use crate::postgres::Postgres;
+use crate::program::{Program, of_project};
 
 /// The project.
 pub(crate) struct Pulled<'p> {
@@ -74,9 +74,8 @@ impl<'p> Pulled<'p> {
 }
 
 fn freshql(directory: &Path, database: &str, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().arg("--dir").arg(directory).args(["--database", database]).args(arguments);
-    let output = command.output().unwrap();
+    let mut command = of_project(directory);
+    let output = command.args(["--database", database]).args(arguments).output().unwrap();
     let [said, complaint] =
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(output.status.success(), "{arguments:?}: {said}{complaint}");
