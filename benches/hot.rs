@@ -195,14 +195,14 @@ fn dependencies(rows: usize, lists: usize) -> Vec<Dependency> {
 fn touched(count: usize) {
     let dependencies = dependencies(21, 1);
     for _ in 0..count {
-        black_box(Dependencies { dependencies: black_box(dependencies.clone()) }.marks());
+        black_box(Dependencies { all: black_box(dependencies.clone()) }.marks());
     }
 }
 
 fn touched_twice(count: usize) {
     let dependencies = [dependencies(121, 81), dependencies(121, 81)].concat();
     for _ in 0..count {
-        black_box(Dependencies { dependencies: black_box(dependencies.clone()) }.marks());
+        black_box(Dependencies { all: black_box(dependencies.clone()) }.marks());
     }
 }
 
@@ -210,7 +210,7 @@ fn verified(count: usize) {
     let clock = Clock::new(DEFAULT_CAPACITY);
     let computed_at = clock.revision();
     clock.apply((0..100_000).map(|n| Mark::row(EntityId(2), &Value::Int(n))));
-    let marks = Dependencies { dependencies: dependencies(21, 1) }.marks();
+    let marks = Dependencies { all: dependencies(21, 1) }.marks();
     for _ in 0..count {
         black_box(clock.is_unchanged(black_box(&marks), computed_at));
     }
@@ -223,7 +223,7 @@ fn verified_again(count: usize) {
     for n in 0..10 {
         clock.apply([Mark::row(EntityId(2), &Value::Int(n))]);
     }
-    let marks = Dependencies { dependencies: dependencies(21, 1) }.marks();
+    let marks = Dependencies { all: dependencies(21, 1) }.marks();
     for _ in 0..count {
         black_box(clock.is_unchanged(black_box(&marks), verified_at));
     }

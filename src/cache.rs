@@ -39,7 +39,7 @@ pub struct Executed<R> {
     /// An upper bound of its size in bytes.
     pub weight: usize,
     /// What it depends on; None if it must not be stored.
-    pub touched: Option<Dependencies>,
+    pub dependencies: Option<Dependencies>,
     /// The newest change that it reflects, if known. Needed to tell what made it stale.
     pub as_of: Option<Version>,
 }
@@ -299,7 +299,7 @@ impl<R> ResponseCache<R> {
             false => self.catch_up_fully().await,
         };
         let source = if is_known { source } else { Source::Bypass };
-        let keep = is_known && executed.touched.is_some();
+        let keep = is_known && executed.dependencies.is_some();
         let stored = Arc::new(Stored::new(executed, computed_at));
         if keep {
             entries.insert(key, stored.clone());
@@ -434,7 +434,8 @@ async fn keep_checked(
 
 impl<R> Stored<R> {
     fn new(executed: Executed<R>, computed_at: Revision) -> Self {
-        let marks = executed.touched.map_or_else(Box::default, |touched| touched.marks());
+        let marks =
+            executed.dependencies.map_or_else(Box::default, |dependencies| dependencies.marks());
         let weight = executed.weight + size_of_val(&*marks) + size_of::<Self>() + OVERHEAD;
         Self {
             value: executed.value,

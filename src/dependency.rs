@@ -142,15 +142,15 @@ impl Dependency {
 #[derive(Debug, Clone, Default)]
 pub struct Dependencies {
     /// In reading order; may contain duplicates.
-    pub dependencies: Vec<Dependency>,
+    pub all: Vec<Dependency>,
 }
 
 impl Dependencies {
     /// The marks of all dependencies, sorted and deduplicated.
     pub fn marks(&self) -> Box<[Mark]> {
-        let mut marks = Vec::with_capacity(self.dependencies.len() + 8);
+        let mut marks = Vec::with_capacity(self.all.len() + 8);
         let mut entity = None;
-        for dependency in &self.dependencies {
+        for dependency in &self.all {
             dependency.marks(|mark| marks.push(mark));
             // Rows of one entity tend to be adjacent, so this pushes few duplicates.
             if entity.replace(dependency.entity()) != Some(dependency.entity()) {

@@ -28,7 +28,12 @@ async fn a_finished_execution_leaves_nothing_in_the_cache() {
         tasks.spawn(async move {
             let execute = || async {
                 tokio::task::yield_now().await;
-                Ok::<_, Infallible>(Executed { value: (), weight: 1, touched: None, as_of: None })
+                Ok::<_, Infallible>(Executed {
+                    value: (),
+                    weight: 1,
+                    dependencies: None,
+                    as_of: None,
+                })
             };
             // Half of the requests are dropped somewhere along the way.
             let patience =

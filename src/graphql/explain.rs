@@ -58,7 +58,8 @@ pub(crate) async fn explain(
 ) -> Result<Explanation, StoreError> {
     let model = engine.model();
     let milliseconds = timing(&observation);
-    let latest_changes = changes(engine, answer.touched.marks().into(), Search::Latest).await?;
+    let latest_changes =
+        changes(engine, answer.dependencies.marks().into(), Search::Latest).await?;
     let Question { document, operation, variables, view } = asked.question();
     let question = QuestionReport {
         document,
@@ -90,7 +91,7 @@ pub(crate) async fn explain(
         cdn_cache_control: policy.cdn_cache_control(),
         decided_by,
     };
-    let depends_on = depends_on(model, &answer.touched.dependencies, &observation);
+    let depends_on = depends_on(model, &answer.dependencies.all, &observation);
     let sql = observation.statements.into_iter().map(statement).collect();
     Ok(Explanation {
         question,

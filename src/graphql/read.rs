@@ -61,7 +61,7 @@ pub(crate) struct Reader<'a> {
     pub out: Vec<u8>,
     /// The ETag's ingredients so far.
     pub hasher: ResponseHasher,
-    touched: Vec<Dependency>,
+    dependencies: Vec<Dependency>,
     /// Errors in the data with their paths: the first [`MAX_ERRORS`].
     pub errors: Vec<GraphqlError>,
     path: Vec<Step<'a>>,
@@ -91,14 +91,14 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(context: Context<'a>, hasher: ResponseHasher) -> Self {
         let out = Vec::with_capacity(4096);
         // A rule may depend on rows that are not part of the answer.
-        let touched = context.bound.grants.foreign().cloned().collect();
+        let dependencies = context.bound.grants.foreign().cloned().collect();
         let (errors, path) = (Vec::new(), Vec::new());
-        Self { context, out, hasher, touched, errors, path, rows: 0, aside: 0 }
+        Self { context, out, hasher, dependencies, errors, path, rows: 0, aside: 0 }
     }
 
     /// Everything that was read.
-    pub(crate) fn touched(&mut self) -> Dependencies {
-        Dependencies { dependencies: std::mem::take(&mut self.touched) }
+    pub(crate) fn dependencies(&mut self) -> Dependencies {
+        Dependencies { all: std::mem::take(&mut self.dependencies) }
     }
 
     /// Starts the root field at this index.
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
             // Any of the columns could define the part that a matching row would enter; the last
             // one distinguishes most rows.
             let (last, others) = plan.keys.split_last().expect("a look-up has a key");
-            self.touched.push(Dependency::Part {
+            self.dependencies.push(Dependency::Part {
                 entity: plan.row.entity,
                 column: last.0,
                 value: keys.last.clone(),
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             Ok(false) => {
                 self.hasher.missing(plan.row.entity);
                 if by_key {
-                    self.touched.push(Dependency::Row(plan.row.entity, keys.first.clone()));
+                    self.dependencies.push(Dependency::Row(plan.row.entity, keys.first.clone()));
                 }
                 self.null();
             }
@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
             _ => Version(0),
         };
         self.hasher.row(entity, &id, version);
-        self.touched.push(Dependency::Row(entity, id.clone()));
+        self.dependencies.push(Dependency::Row(entity, id.clone()));
         (id, version)
     }
 
@@ -384,7 +384,7 @@ impl<'a> Reader<'a> {
             Ok(true) => return Ok(()),
             Ok(false) => {
                 self.hasher.missing(target.entity);
-                self.touched.push(Dependency::Row(target.entity, key.to_value()));
+                self.dependencies.push(Dependency::Row(target.entity, key.to_value()));
                 if !self.context.model.is_open(target.entity, Access::Read) {
                     // Clients must not learn whether the row does not exist or may not be read.
                     self.out.truncate(start);
@@ -422,7 +422,7 @@ impl<'a> Reader<'a> {
             unreachable!("a connection's arguments are a list's");
         };
         self.count(source)?;
-        self.touched.push(match plan.cut {
+        self.dependencies.push(match plan.cut {
             Some(column) => Dependency::Part {
                 entity: plan.entity,
                 column,
@@ -431,7 +431,7 @@ impl<'a> Reader<'a> {
             },
             None => bound.whole.clone(),
         });
-        self.touched.extend_from_slice(&bound.foreign);
+        self.dependencies.extend_from_slice(&bound.foreign);
 
         let is_rows = |field: &ConnectionField| {
             matches!(field.kind, ConnectionFieldKind::Nodes(_) | ConnectionFieldKind::Edges(_))
@@ -742,7 +742,7 @@ impl<'a> Reader<'a> {
             Ok(true) => return Ok(()),
             Ok(false) => {
                 self.hasher.missing(plan.entity);
-                self.touched.push(Dependency::Row(plan.entity, key.clone()));
+                self.dependencies.push(Dependency::Row(plan.entity, key.clone()));
             }
             Err(ReadError::Null) => {
                 self.out.truncate(start);

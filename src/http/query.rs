@@ -241,10 +241,10 @@ async fn answer(
         } else {
             (app.engine.answer(asked).await?, None)
         };
-        let touched = answer.etag.is_some().then_some(answer.touched);
+        let dependencies = answer.etag.is_some().then_some(answer.dependencies);
         let etag = answer.etag.map(|etag| (etag, app.policies.of(answer.policy)));
         let value = Representation::new(&answer.body, etag, canonical_url).for_viewers(is_private);
-        Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
+        Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), dependencies, value, as_of })
     };
     let (stored, source) = app.cache.answer(key, is_checked, execute).await?;
     Ok((stored, Provenance { source, timing: timing.into_inner() }))

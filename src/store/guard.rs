@@ -46,12 +46,9 @@ impl Guard {
     }
 
     /// Whether versions reflect every change to these dependencies.
-    pub fn covers(&self, touched: &Dependencies) -> bool {
+    pub fn covers(&self, dependencies: &Dependencies) -> bool {
         self.is_whole
-            || touched
-                .dependencies
-                .iter()
-                .all(|dependency| self.why_not(dependency.entity()).is_none())
+            || dependencies.all.iter().all(|dependency| self.why_not(dependency.entity()).is_none())
     }
 
     /// The entities whose versions are unreliable, each with the reason and a remedy, for people.

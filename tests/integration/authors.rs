@@ -359,7 +359,8 @@ fn unreadable_values_affect_only_the_answers_that_may_contain_them() {
         let answer = shop.run(by_name, &json!({})).unwrap();
         let left = marks_left(sql);
         assert!(
-            answer.touched.marks().iter().any(|mark| left.contains(mark)) || sql.contains("('3'"),
+            answer.dependencies.marks().iter().any(|mark| left.contains(mark))
+                || sql.contains("('3'"),
             "{sql}"
         );
     }
@@ -371,12 +372,12 @@ fn unreadable_values_affect_only_the_answers_that_may_contain_them() {
     ] {
         let answer = shop.run(by_name, &json!({})).unwrap();
         let left = marks_left(sql);
-        assert!(!answer.touched.marks().iter().any(|mark| left.contains(mark)), "{sql}");
+        assert!(!answer.dependencies.marks().iter().any(|mark| left.contains(mark)), "{sql}");
     }
     // 5.0 is 5.
     let five = shop.run(by_number, &json!({})).unwrap();
     let left = marks_left("INSERT INTO things (id, n) VALUES ('8', 5.0)");
-    assert!(five.touched.marks().iter().any(|mark| left.contains(mark)));
+    assert!(five.dependencies.marks().iter().any(|mark| left.contains(mark)));
 }
 
 #[test]
@@ -582,7 +583,7 @@ proptest! {
             let now = look(&shop, &mut known);
             for (old, new) in seen.iter().zip(&now) {
                 // Without an ETag, it was not cached.
-                let is_stale = old.etag.is_none() || old.touched.marks().iter().any(|mark| left.contains(mark));
+                let is_stale = old.etag.is_none() || old.dependencies.marks().iter().any(|mark| left.contains(mark));
                 prop_assert!(is_stale || old.body == new.body, "an answer of the cache would be wrong: {:?}", new.body);
             }
             seen = now;

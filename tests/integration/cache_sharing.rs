@@ -45,11 +45,9 @@ impl Stage {
     }
 
     /// The row that all answers depend on.
-    fn touched(&self) -> Dependencies {
+    fn dependencies(&self) -> Dependencies {
         let entity = self.database.model.entity_by_name("Word").unwrap().id;
-        Dependencies {
-            dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))],
-        }
+        Dependencies { all: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))] }
     }
 
     fn outsider(&self) -> Outsider {
@@ -76,7 +74,7 @@ impl Stage {
                 Ok::<_, Infallible>(Executed {
                     value: number,
                     weight: 8,
-                    touched: Some(stage.touched()),
+                    dependencies: Some(stage.dependencies()),
                     as_of: None,
                 })
             };

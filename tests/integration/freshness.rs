@@ -244,7 +244,7 @@ struct Seen {
 /// An answer as a cache would store it.
 struct Kept {
     body: Vec<u8>,
-    touched: Dependencies,
+    dependencies: Dependencies,
 }
 
 /// All previous answers to one query.
@@ -288,17 +288,18 @@ impl Book {
     /// A stored answer must still be correct if none of its dependencies was affected.
     fn verify(&mut self, answer: &Answer, left: &[Mark]) -> Result<(), TestCaseError> {
         if let Some(kept) = &self.kept {
-            let marks = kept.touched.marks();
+            let marks = kept.dependencies.marks();
             if marks.iter().all(|mark| !left.contains(mark)) {
                 let (was, is) = (lossy(&kept.body), lossy(&answer.body));
                 prop_assert!(
                     was == is,
                     "stale, though nothing that it depends on was hit:\n{was}\n{is}"
                 );
-                prop_assert_eq!(marks, answer.touched.marks());
+                prop_assert_eq!(marks, answer.dependencies.marks());
             }
         }
-        self.kept = Some(Kept { body: answer.body.to_vec(), touched: answer.touched.clone() });
+        self.kept =
+            Some(Kept { body: answer.body.to_vec(), dependencies: answer.dependencies.clone() });
         Ok(())
     }
 }
@@ -418,13 +419,13 @@ fn compare(
         other.etag.map(|etag| etag.as_str().to_owned())
     );
     let rows = answer
-        .touched
         .dependencies
+        .all
         .iter()
         .filter(|dependency| matches!(dependency, Dependency::Row(..)));
     let versions = rows.map(|row| library.version(connection, row)).collect();
     tally.with_errors += u32::from(answer.field_errors);
-    let was_hit = answer.touched.marks().iter().any(|mark| left.contains(mark));
+    let was_hit = answer.dependencies.marks().iter().any(|mark| left.contains(mark));
     let same = book.kept.as_ref().is_some_and(|kept| kept.body == answer.body);
     *(match (was_hit, same) {
         (false, _) => &mut tally.valid,
@@ -460,7 +461,8 @@ async fn executed_again(sql: &str) -> Vec<&'static str> {
     }
     outsider.execute(sql);
     let left = library.left().await;
-    let is_hit = |answer: &Answer| answer.touched.marks().iter().any(|mark| left.contains(mark));
+    let is_hit =
+        |answer: &Answer| answer.dependencies.marks().iter().any(|mark| left.contains(mark));
     let again = questions.iter().zip(&answers).filter(|(_, answer)| is_hit(answer));
     again.map(|(question, _)| question.text.split([' ', '(']).nth(1).unwrap()).collect()
 }
@@ -521,9 +523,9 @@ async fn negative_zero_and_zero_never_share_an_etag() {
         let left = library.left().await;
         assert_ne!(question.ask(&engine).await.body, before.body);
         assert!(
-            before.touched.marks().iter().any(|mark| left.contains(mark)),
+            before.dependencies.marks().iter().any(|mark| left.contains(mark)),
             "{zero}: {:?}",
-            before.touched
+            before.dependencies
         );
     }
 }
@@ -550,7 +552,7 @@ async fn a_replace_that_falls_back_to_a_default_invalidates_readers_of_the_displ
         let left = library.left().await;
         assert!(
             before
-                .touched
+                .dependencies
                 .marks()
                 .iter()
                 .filter(|mark| **mark != everything)

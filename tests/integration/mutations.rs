@@ -240,8 +240,9 @@ impl Kept {
         let left = changes
             .as_ref()
             .map(|changes| changes.iter().flat_map(Change::marks).collect::<Vec<_>>());
-        let is_hit = left
-            .is_none_or(|left| self.answer.touched.marks().iter().any(|mark| left.contains(mark)));
+        let is_hit = left.is_none_or(|left| {
+            self.answer.dependencies.marks().iter().any(|mark| left.contains(mark))
+        });
         let now = shop.run(&self.text, &self.variables).unwrap();
         let etags =
             [&self.answer, &now].map(|answer| answer.etag.map(|etag| etag.as_str().to_owned()));

@@ -118,7 +118,7 @@ fn change_one_of_others(
 ) -> anyhow::Result<Option<Change>> {
     let (mut rows, mut watched) = (HashSet::new(), HashSet::new());
     for dependency in
-        answer.touched.dependencies.iter().filter(|dependency| dependency.entity() == entity.id)
+        answer.dependencies.all.iter().filter(|dependency| dependency.entity() == entity.id)
     {
         match dependency {
             Dependency::Row(_, key) => drop(rows.insert(text_of(key))),

@@ -55,7 +55,7 @@ impl Writing for MutationRun {
                 etag: None,
                 field_errors: false,
                 policy,
-                touched: Dependencies::default(),
+                dependencies: Dependencies::default(),
             });
         }
         let State { identity, guard } = transaction.state().await?;

@@ -31,14 +31,14 @@ pub struct Answer {
     /// How caches may use it.
     pub policy: Policy,
     /// Its dependencies.
-    pub touched: Dependencies,
+    pub dependencies: Dependencies,
 }
 
 impl Answer {
     /// The answer to a mutation, which no cache keeps.
     pub(super) fn to_mutation(mut reader: Reader<'_>, policy: Policy) -> Self {
-        let touched = reader.touched();
-        Self { body: reader.out.into(), etag: None, field_errors: false, policy, touched }
+        let dependencies = reader.dependencies();
+        Self { body: reader.out.into(), etag: None, field_errors: false, policy, dependencies }
     }
 }
 

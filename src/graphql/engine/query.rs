@@ -109,11 +109,11 @@ fn read<'a, S: Source>(
 }
 
 fn finish(mut reader: Reader<'_>, policy: Policy, guard: &Guard) -> Answer {
-    let touched = reader.touched();
+    let dependencies = reader.dependencies();
     let mut body = reader.out;
-    if reader.errors.is_empty() && !guard.covers(&touched) {
+    if reader.errors.is_empty() && !guard.covers(&dependencies) {
         body.push(b'}');
-        return Answer { body: body.into(), etag: None, field_errors: false, policy, touched };
+        return Answer { body: body.into(), etag: None, field_errors: false, policy, dependencies };
     }
     if reader.errors.is_empty() {
         let etag = reader.hasher.finish();
@@ -125,11 +125,11 @@ fn finish(mut reader: Reader<'_>, policy: Policy, guard: &Guard) -> Answer {
             etag: Some(etag),
             field_errors: false,
             policy,
-            touched,
+            dependencies,
         };
     }
     body.extend_from_slice(b",\"errors\":");
     serde_json::to_writer(&mut body, &reader.errors).expect("writing to memory does not fail");
     body.push(b'}');
-    Answer { body: body.into(), etag: None, field_errors: true, policy, touched }
+    Answer { body: body.into(), etag: None, field_errors: true, policy, dependencies }
 }

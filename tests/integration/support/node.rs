@@ -88,6 +88,6 @@ impl Node {
 
 /// As `http` stores an answer.
 fn kept(answer: Answer) -> Executed<Bytes> {
-    let touched = answer.etag.is_some().then_some(answer.touched);
-    Executed { weight: answer.body.len(), touched, as_of: None, value: answer.body }
+    let dependencies = answer.etag.is_some().then_some(answer.dependencies);
+    Executed { weight: answer.body.len(), dependencies, as_of: None, value: answer.body }
 }

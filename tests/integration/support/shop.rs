@@ -196,7 +196,7 @@ fn assert_same(
                 "{text}"
             );
             assert_eq!(ahead.etag, answer.etag, "{text}");
-            assert_eq!(ahead.touched.dependencies, answer.touched.dependencies, "{text}");
+            assert_eq!(ahead.dependencies.all, answer.dependencies.all, "{text}");
         }
         (Err(errors), Err(ahead)) => {
             assert_eq!(ahead[0].code, errors[0].code, "{text}\n{ahead:?}\n{errors:?}")
