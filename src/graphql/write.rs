@@ -56,9 +56,7 @@ impl Expectation {
 /// The error of a mutation's field.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// An error for the client.
     Client(Box<GraphqlError>),
-    /// The store failed.
     Store(StoreError),
 }
 

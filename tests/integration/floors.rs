@@ -88,10 +88,6 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
         "everything that a database may lack or have otherwise, each with its remedy",
     ),
     (
-        "store/postgres/steps.rs",
-        "the statements of one flight: what each sends, and what its result shows",
-    ),
-    (
         "store/postgres/transaction.rs",
         "what a mutation may do, and for each what shows that it was done",
     ),
