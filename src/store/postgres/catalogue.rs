@@ -2,6 +2,8 @@
 //! indexes, triggers, and freshql's functions. This compares nothing. It includes all tables, and
 //! marks those that an unqualified name finds.
 
+mod rows;
+
 use std::collections::BTreeMap;
 
 use super::client::{Blocking, ClientError, Execute, RowRef, Rows};
@@ -207,7 +209,7 @@ impl Catalogue {
             return Self::default();
         };
         let mut found: BTreeMap<i64, FoundTable> =
-            tables.iter().map(|row| table(&row)).map(|t| (t.oid, t)).collect();
+            tables.iter().map(|row| FoundTable::read(&row)).map(|t| (t.oid, t)).collect();
         let mut each = |rows: &Rows, add: &dyn Fn(&mut FoundTable, &RowRef<'_>)| {
             for row in rows.iter() {
                 if let Some(table) = found.get_mut(&row.int(0).unwrap_or_default()) {
@@ -215,13 +217,13 @@ impl Catalogue {
                 }
             }
         };
-        each(columns, &|table, row| table.columns.push(column(row)));
-        each(constraints, &|table, row| table.constraints.push(constraint(row)));
-        each(indexes, &|table, row| table.indexes.push(index(row)));
-        each(triggers, &|table, row| table.triggers.push(trigger(row)));
+        each(columns, &|table, row| table.columns.push(FoundColumn::read(row)));
+        each(constraints, &|table, row| table.constraints.push(FoundConstraint::read(row)));
+        each(indexes, &|table, row| table.indexes.push(FoundIndex::read(row)));
+        each(triggers, &|table, row| table.triggers.push(FoundTrigger::read(row)));
         Self {
             tables: found.into_values().collect(),
-            functions: functions.iter().map(|row| function(&row)).collect(),
+            functions: functions.iter().map(|row| FoundFunction::read(&row)).collect(),
         }
     }
 
@@ -320,87 +322,5 @@ impl FoundColumn {
     /// Whether rows can be created without a value for it.
     pub(in crate::store) fn may_be_left_out(&self) -> bool {
         !self.not_null || self.default.is_some() || self.is_identity || self.is_generated
-    }
-}
-
-fn list(row: &RowRef<'_>, column: usize) -> Vec<String> {
-    row.text(column).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
-}
-
-fn some(row: &RowRef<'_>, column: usize) -> Option<String> {
-    row.text(column).map(str::to_owned)
-}
-
-fn table(row: &RowRef<'_>) -> FoundTable {
-    FoundTable {
-        oid: row.int(0).unwrap_or_default(),
-        schema: row.string(1),
-        name: row.string(2),
-        is_visible: row.is(3),
-        kind: row.string(4),
-        parents: row.text(5).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
-        is_partition: row.is(6),
-        has_rules: row.is(7),
-        is_filtered: row.is(8),
-        ..FoundTable::default()
-    }
-}
-
-fn column(row: &RowRef<'_>) -> FoundColumn {
-    FoundColumn {
-        name: row.string(1),
-        sql_type: row.string(2),
-        base: row.string(3),
-        kind: row.string(4),
-        base_type: row.string(5),
-        not_null: row.is(6),
-        default: some(row, 7),
-        is_identity: row.is(8),
-        is_generated: row.is(9),
-        collation: some(row, 10),
-        is_deterministic: row.is(11),
-        values: list(row, 12),
-    }
-}
-
-fn constraint(row: &RowRef<'_>) -> FoundConstraint {
-    FoundConstraint {
-        kind: row.string(1),
-        name: row.string(2),
-        columns: list(row, 3),
-        target: row.int(4).filter(|oid| *oid != 0),
-        target_columns: list(row, 5),
-        on_delete: row.string(6),
-        definition: row.string(7),
-        is_valid: row.is(8),
-    }
-}
-
-fn index(row: &RowRef<'_>) -> FoundIndex {
-    FoundIndex {
-        name: row.string(1),
-        unique: row.is(2),
-        is_primary: row.is(3),
-        is_partial: row.is(4),
-        columns: row.text(5).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
-    }
-}
-
-fn trigger(row: &RowRef<'_>) -> FoundTrigger {
-    FoundTrigger {
-        name: row.string(1),
-        enabled: row.string(2),
-        bits: row.int(3).unwrap_or_default(),
-        function: row.string(4),
-        has_when: row.is(5),
-    }
-}
-
-fn function(row: &RowRef<'_>) -> FoundFunction {
-    FoundFunction {
-        name: row.string(0),
-        source: row.string(1),
-        is_definer: row.is(2),
-        settings: list(row, 3),
     }
 }
