@@ -36,7 +36,6 @@ impl ScratchDatabases {
     ///
     /// # Errors
     /// The directory cannot be written, or the server does not answer.
-    /// The folder cannot be written, or the server does not answer.
     pub fn of_project(database: &Database, folder: &Path) -> Result<Self, AdminError> {
         Ok(match database {
             Database::Sqlite(_) => Self::Sqlite(sqlite::ScratchFiles::of_project(folder)?),

@@ -127,3 +127,64 @@ fn a_role_without_createdb_is_told_what_to_do() {
     assert!(is_good && text.is_empty(), "{text}");
     assert_eq!(made(&postgres), Vec::<String>::new());
 }
+
+#[test]
+fn a_pooler_is_told_apart_from_the_server_that_makes_databases() {
+    let database: Database =
+        "postgres://app@127.0.0.1:6432/shelf?pooler=transaction".parse().unwrap();
+    let Err(error) = ScratchDatabases::of_run(&database) else { panic!("there is no such pooler") };
+    let text = error.to_string();
+    assert!(text.contains("leave `pooler`"), "{text}");
+}
+
+/// Columns as migrations of authors add them, with the values that a copy by text could lose.
+const THINGS: &str = "
+CREATE TYPE mood AS ENUM ('calm', 'Wild at heart');
+CREATE DOMAIN amount AS numeric(10,2) CHECK (VALUE >= 0);
+CREATE TABLE places (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
+CREATE TABLE things (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, doc jsonb NOT NULL, raw json, tags text[], grid int[][],
+  mood mood, moods mood[], bytes bytea, exact numeric, amount amount, f double precision, r real, at timestamptz,
+  at_local timestamp, day date, span interval, ip inet, valid daterange, code char(4), flag boolean, u uuid, money_ money,
+  bits bit(3), twice bigint GENERATED ALWAYS AS (id * 2) STORED, place bigint REFERENCES places, \"Odd name\" text)";
+
+const VALUES: &str = "
+INSERT INTO places (name) VALUES ('p'), (NULL);
+INSERT INTO things (doc, raw, tags, grid, mood, moods, bytes, exact, amount, f, r, at, at_local, day, span, ip, valid, code, flag,
+    u, money_, bits, place, \"Odd name\") VALUES
+  ('null', 'null', '{}', '{{1,2},{3,4}}', 'calm', '{calm,\"Wild at heart\"}', '\\x00ff27', 12345678901234567890.123456789012345678901,
+   0.10, 'NaN', 'Infinity', 'infinity', '-infinity', '0044-03-15 BC', '-1 year 3 days 04:05:06.000007', '10.0.0.0/8', '[2024-01-01,)',
+   'ab', true, '33333333-3333-4333-8333-333333333333', '-12.34', '101', 2, E'line\n''quote\\back \\u2028 \"'),
+  ('{\"b\": 1.500, \"a\": [null, \"\\u00e9\"]}', '{\"b\":1,  \"a\":1e2, \"a\":null}', '{NULL,\"a,b\",\"\",\"NULL\"}', NULL, NULL, NULL, '', 'NaN', NULL,
+   1e-300, 0.1, '2024-03-31 02:30:00.123456+09', '2024-03-31 02:30:00.123456', 'infinity', NULL, '::1', 'empty', '', false, NULL, NULL, NULL, NULL, ''),
+  ('\"text\"', NULL, NULL, NULL, NULL, NULL, NULL, -0.000, NULL, -0.0, NULL, '0001-01-01 00:00:00+00', NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+   NULL, NULL, NULL, NULL, NULL)";
+
+#[test]
+fn rows_of_real_types_are_carried_over_as_they_are() {
+    let Some(postgres) = Postgres::start() else { return };
+    for database in ["last", "next"] {
+        postgres.create(database);
+        postgres.run(database, THINGS);
+        let model = "type Note @entity { id: ID! @id @default(fn: AUTOINCREMENT) text: String! data: JSON! }";
+        let model = freshql::model::parse("schema.graphql", model).unwrap().model;
+        let url: Database = postgres.url(database).parse().unwrap();
+        Admin::open(&url).unwrap().create(&model).unwrap();
+    }
+    postgres.run("last", VALUES);
+    postgres.run("last", "INSERT INTO notes (text, data) VALUES ('n', 'null'), ('', '[null]')");
+    let [last, next]: [Database; 2] =
+        ["last", "next"].map(|name| postgres.url(name).parse().unwrap());
+    let said = Admin::open(&next).unwrap().take_rows(&last).unwrap();
+    assert_eq!(said, "7 rows of the last scratch database are kept\n");
+    for query in [
+        "SELECT * FROM things ORDER BY id",
+        "SELECT * FROM places ORDER BY id",
+        "SELECT id, text, data FROM notes ORDER BY id",
+        "SELECT doc IS NULL, raw IS NULL, array_dims(grid), f::text, exact::text FROM things ORDER BY id",
+    ] {
+        assert_eq!(postgres.run("next", query), postgres.run("last", query), "{query}");
+    }
+    // The next keys follow the rows that came.
+    let made = "INSERT INTO things (doc) VALUES ('1') RETURNING id, twice";
+    assert_eq!(postgres.run("next", made), ["4|8"]);
+}

@@ -137,16 +137,29 @@ fn replace(
     let typed: Vec<_> = names
         .iter()
         .zip(&columns)
-        .map(|(name, (_, sql_type))| format!("{name} {sql_type}"))
+        .map(|(name, (_, sql_type))| {
+            format!("{name} {}", if is_json(sql_type) { "text" } else { sql_type })
+        })
         .collect();
+    // The value `null` of a JSON column would become NULL.
+    let cast = |to: &str| -> String {
+        let value = |(name, (_, sql_type)): (&String, &&(String, String))| match is_json(sql_type) {
+            true => format!("{name}::{} AS {name}", if to.is_empty() { sql_type } else { to }),
+            false => name.clone(),
+        };
+        names.iter().zip(&columns).map(value).collect::<Vec<_>>().join(", ")
+    };
+    let (texts, values) = (cast("text"), cast(""));
     let (names, typed) = (names.join(", "), typed.join(", "));
     connection.script(&format!("DELETE FROM {table}"))?;
-    let select = format!("SELECT row_to_json(r)::text FROM (SELECT {names} FROM {table}) AS r");
+    let select = format!(
+        "SELECT row_to_json(_freshql_row)::text FROM (SELECT {texts} FROM {table}) AS _freshql_row"
+    );
     let rows = last.query(Execute::text(&select, &[]))?;
     let rows: Vec<String> = rows.iter().map(|row| row.string(0)).collect();
     let insert = format!(
         "INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE
-         SELECT {names} FROM json_to_recordset($1::json) AS r ({typed})"
+         SELECT {values} FROM json_to_recordset($1::json) AS r ({typed})"
     );
     let mut count = 0;
     for batch in rows.chunks(BATCH) {
@@ -154,6 +167,10 @@ fn replace(
         count += connection.query(Execute::text(&insert, &[Parameter::Text(&batch)]))?.affected;
     }
     Ok(count)
+}
+
+fn is_json(sql_type: &str) -> bool {
+    matches!(sql_type, "json" | "jsonb")
 }
 
 /// Deletes the rows whose foreign keys are dangling, and then those that referred to them. Returns
