@@ -39,7 +39,7 @@ pub use manifest::{Manifest, manifest, write as write_manifest};
 pub use model_file::schema;
 pub use queries::queries;
 pub use remote::{Pushed, Remote, broken, push};
-pub use serve::{RunningServer, serve, start};
+pub use serve::{RunningServer, serve, start, start_release};
 pub use test::{TestOptions, test};
 pub use token::{Minted, token};
 

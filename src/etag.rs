@@ -173,6 +173,14 @@ impl ResponseHasher {
         }
     }
 
+    /// Sets the version of the answer format, which is [`RENDERING`] until then.
+    pub fn set_rendering(&mut self, rendering: u32) {
+        let at = RESPONSE_FORMAT.len();
+        if let Some(place) = self.buffer.get_mut(at..at + size_of::<u32>()) {
+            place.copy_from_slice(&rendering.to_le_bytes());
+        }
+    }
+
     /// For a read that needs no ETag.
     pub fn unused() -> Self {
         Self { buffer: Vec::new() }
@@ -527,9 +535,14 @@ mod tests {
             at(&EPOCH, &[1; 32], id, Some("{}"), ""),
             at(&EPOCH, &[1; 32], id, None, "{\"a\":1}"),
         ];
-        let etags: std::collections::HashSet<_> =
+        let mut etags: std::collections::HashSet<_> =
             questions.iter().cloned().map(ResponseHasher::finish).collect();
         assert_eq!(etags.len(), questions.len());
+        for rendering in [0, RENDERING + 1] {
+            let [mut question, ..] = questions.clone();
+            question.set_rendering(rendering);
+            assert!(etags.insert(question.finish()));
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::model_file::log_warnings;
 use super::project::{self, Project};
 use super::{database, token};
 use crate::config::{Config, CorsOrigins, Mode, Retention};
+use crate::etag::RENDERING;
 use crate::graphql::Engine;
 use crate::http::{AppState, server, service};
 use crate::identity::Authenticator;
@@ -59,8 +60,17 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, or an address that is taken.
 pub async fn start(config: Config) -> Result<RunningServer, StartError> {
+    start_release(RENDERING, config).await
+}
+
+/// Starts the server of a release with this [`RENDERING`].
+///
+/// # Errors
+/// Those of [`start`].
+pub async fn start_release(rendering: u32, config: Config) -> Result<RunningServer, StartError> {
     let authenticator = Arc::new(Authenticator::new(&token::to_serve(&config)?).context("[auth]")?);
     let (engine, registry) = open(&config, Opening::ToServe).await?;
+    let engine = engine.of_release(rendering);
     let store = engine.store().clone();
     let app = AppState::new(&config, authenticator, engine, store.clone(), registry.clone());
     let app = app.context("cannot start threads")?;

@@ -31,7 +31,7 @@ use super::rules::Grants;
 use super::write::{WriteError, unkept};
 use crate::conditional::IfMatch;
 use crate::config::AnswerLimits;
-use crate::etag::ResponseHasher;
+use crate::etag::{RENDERING, ResponseHasher};
 use crate::model::{Access, EntityId, Model};
 use crate::question::{Question, View};
 use crate::store::{Store, StoreError};
@@ -42,6 +42,7 @@ use crate::viewer::Viewer;
 pub struct Engine {
     parts: Arc<Parts>,
     store: Store,
+    rendering: u32,
 }
 
 /// An operation that is ready to run for a viewer.
@@ -80,7 +81,18 @@ impl Engine {
 
     /// Runs what the compiler compiles, within these limits.
     pub fn with_limits(compiler: Compiler, store: Store, limits: AnswerLimits) -> Self {
-        Self { parts: Arc::new(Parts::new(compiler, limits)), store }
+        Self { parts: Arc::new(Parts::new(compiler, limits)), store, rendering: RENDERING }
+    }
+
+    /// The engine of a release with another [`RENDERING`].
+    #[must_use]
+    pub fn of_release(self, rendering: u32) -> Self {
+        Self { rendering, ..self }
+    }
+
+    /// The version of the answer format, which is part of every ETag.
+    pub fn rendering(&self) -> u32 {
+        self.rendering
     }
 
     /// The model.
@@ -96,7 +108,7 @@ impl Engine {
     /// The same engine, fetching rows ahead: see [`Store::fetching_ahead`].
     #[must_use]
     pub fn fetching_ahead(&self) -> Self {
-        Self { parts: self.parts.clone(), store: self.store.clone().fetching_ahead() }
+        Self { store: self.store.clone().fetching_ahead(), ..self.clone() }
     }
 
     /// The database.
@@ -217,7 +229,8 @@ impl Engine {
             }
             None => BTreeMap::new(),
         };
-        let hasher = ResponseHasher::new(&self.model().fingerprint, &asked.question());
+        let mut hasher = ResponseHasher::new(&self.model().fingerprint, &asked.question());
+        hasher.set_rendering(self.rendering);
         let planning = begun.map(|begun| asked.planning + begun.elapsed()).unwrap_or_default();
         let reading = QueryRun {
             parts: self.parts.clone(),

@@ -15,7 +15,7 @@ use super::decider::Decider;
 use super::engine::{Answer, Asked, Engine};
 use super::observation::Observation;
 use crate::dependency::{Dependency, Mark};
-use crate::etag::{Ingredient, RENDERING};
+use crate::etag::Ingredient;
 use crate::model::{ColumnId, Entity, EntityId, Model, Value};
 use crate::question::{Question, View};
 use crate::store::change_log::{Op, Spot};
@@ -135,7 +135,7 @@ fn place(decider: &Option<Decider>) -> Option<String> {
 fn derived_from(engine: &Engine, observation: &Observation) -> DerivedFrom {
     let model = engine.model();
     let mut derived = DerivedFrom {
-        rendering: RENDERING,
+        rendering: engine.rendering(),
         epoch: hex::encode(observation.epoch),
         model: hex::encode(model.fingerprint),
         rows: 0,

@@ -118,6 +118,7 @@ mod railway;
 mod reads;
 mod registries;
 mod releases;
+mod renderings;
 mod repair_killed;
 mod retired;
 mod rules;

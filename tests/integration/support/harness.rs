@@ -8,6 +8,7 @@ use bytes::Bytes;
 use freshql::app::{self, RunningServer};
 use freshql::config::{Config, Issuer, KeySource, Mode, PartialConfig};
 use freshql::document_id::DocumentId;
+use freshql::etag::RENDERING;
 use freshql::identity::mint::mint;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
 use http::{HeaderMap, Method, StatusCode};
@@ -138,9 +139,14 @@ impl TestApp {
 
     /// Another server with a changed configuration.
     pub(crate) async fn beside_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        self.beside_of(RENDERING, change).await
+    }
+
+    /// Another server, of a release whose answers have this format.
+    pub(crate) async fn beside_of(&self, rendering: u32, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.config.clone();
         change(&mut config);
-        let running = app::start(config.clone()).await.unwrap();
+        let running = app::start_release(rendering, config.clone()).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         let (client, posts_as) = (self.client.clone(), self.posts_as.clone());
         Self { directory, config, _database: None, running, client, posts_as }
