@@ -315,8 +315,8 @@ async fn a_migration_after_a_change_of_the_model_marks_what_to_review() {
     insta::assert_snapshot!(text, @"
     wrote migrations/0007_until.sqlite.sql
     wrote migrations/0007_until.postgres.sql
-    note: `copies.shelf` is no longer in the model: its data stays unless you take the comment out
-    note: `loans.until` is new and has no default: write what rows that exist get at FILL IN
+    note: `copies.shelf` is no longer in the model: its data stays unless you uncomment the statement
+    note: `loans.until` is new and has no default: write its value for existing rows at FILL IN
     ");
     let up = freshql(project.path(), &["migrate", "up"]);
     let applied = match driver() {
@@ -339,7 +339,7 @@ fn a_migration_after_a_table_was_renamed_says_where_the_rows_are() {
     assert_eq!(
         advice,
         [
-            "note: `copies` is no longer in the model: its data stays unless you take the comment out",
+            "note: `copies` is no longer in the model: its data stays unless you uncomment the statement",
             "note: `items` is new and empty: copy the rows of `copies` into it, if they are to stay those of `Copy`",
         ]
     );

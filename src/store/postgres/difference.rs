@@ -39,7 +39,7 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
         let heading = if altered.is_new_here {
             format!("{name} was there before freshql: its own types and rules stay as they are.")
         } else {
-            format!("{name}: what has changed.")
+            format!("Changes to {name}.")
         };
         notes::section(&heading, in_place(altered))
     }));

@@ -87,7 +87,7 @@ fn heading(altered: &Altered<'_>) -> String {
             "{name}: built anew, since SQLite cannot change a column in place. Rows keep their versions."
         );
     }
-    format!("{name}: what has changed.")
+    format!("Changes to {name}.")
 }
 
 fn in_place(altered: &Altered<'_>) -> Vec<String> {

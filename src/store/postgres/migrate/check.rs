@@ -128,9 +128,8 @@ fn check_table(
     check_heirs(catalogue, found, problems);
     check_columns(table, found, problems, is_whole);
     if table.managed && found.column(VERSION_COLUMN).is_none() {
-        let message = format!(
-            "column `{name}.{VERSION_COLUMN}` is missing: nobody keeps the versions of its rows"
-        );
+        let message =
+            format!("column `{name}.{VERSION_COLUMN}` is missing, so its rows have no versions");
         problems.mended(vec![Mend { message, sql: Vec::new(), renews: true }]);
         return;
     }

@@ -24,7 +24,7 @@ pub(in crate::store) fn section(heading: &str, statements: Vec<String>) -> Optio
 /// The note on a new column without a default.
 pub(in crate::store) fn fill_in(altered: &Altered<'_>, column: &TableColumn) -> String {
     format!(
-        "{FILL_IN}: what the rows that exist get in `{}`; NULL is refused, so this is for an empty {} only",
+        "{FILL_IN}: the value of `{}` in existing rows; NULL works only if {} is empty",
         column.name.as_str(),
         altered.table.name.as_str()
     )
@@ -43,7 +43,7 @@ pub(in crate::store) fn not_null(altered: &Altered<'_>, column: &TableColumn) ->
 /// The note on a column whose type changes.
 pub(in crate::store) fn converted(_: &Altered<'_>, column: &TableColumn) -> String {
     format!(
-        "`{}` becomes {}; what does not fit stops the migration",
+        "`{}` becomes {}; values that do not fit stop the migration",
         column.name.as_str(),
         kind(column.scalar)
     )
@@ -62,15 +62,13 @@ fn kind(scalar: Scalar) -> String {
 
 /// The note on a table whose entity no longer exists.
 pub(in crate::store) fn abandoned(name: &str) -> String {
-    format!(
-        "{name}: the model no longer has it. Its rows stay, and nobody keeps their versions any more."
-    )
+    format!("{name} is no longer in the model. Its rows stay, without versions from now on.")
 }
 
 /// Gives every row a new version: the triggers correct the value that is written here.
 pub(in crate::store) fn renew(table: &SqlName) -> String {
     format!(
-        "-- Nobody has kept the versions for a while: every row gets a new one.\nUPDATE {table} SET {VERSION_COLUMN} = -1;"
+        "-- Versions were not maintained for a while: every row gets a new one.\nUPDATE {table} SET {VERSION_COLUMN} = -1;"
     )
 }
 
@@ -87,7 +85,7 @@ pub(in crate::store) fn gone_values(altered: &Altered<'_>) -> Vec<String> {
         let list = gone.iter().map(|value| string_literal(value)).collect::<Vec<_>>().join(", ");
         let other = stays.map_or_else(|| "…".to_owned(), |value| string_literal(value));
         suggestions.push(format!(
-            "-- Rows that have a value which is gone stop this migration. Give them another one first:\n\
+            "-- Rows that still have a removed value stop this migration. Change them first:\n\
              -- UPDATE {table} SET {name} = {other} WHERE {name} IN ({list});",
             table = altered.table.name,
             name = column.name,
@@ -110,8 +108,8 @@ pub(in crate::store) fn destructive(changes: &Changes<'_>) -> Option<Section> {
         .iter()
         .map(|table| format!("-- DROP TABLE {};", SqlName::new(&table.found.name)));
     section(
-        "WARNING: these statements destroy data that the model no longer has. They are comments: freshql works with\n\
-         and without them. Take out the `-- ` before the migration is applied where the data may go.",
+        "WARNING: these statements destroy data that the model no longer uses. They are commented out: freshql works\n\
+         either way. To delete the data, uncomment them before you apply the migration.",
         columns.chain(tables).collect(),
     )
 }
@@ -127,7 +125,7 @@ pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
             match fate {
                 Fate::Comes if !has_value => {
                     advice
-                        .push(format!("{name} is new and has no default: write what rows that exist get at {FILL_IN}"));
+                        .push(format!("{name} is new and has no default: write its value for existing rows at {FILL_IN}"));
                 }
                 Fate::Changes(change) => {
                     let becomes_required = change.nullability && !column.nullable;
@@ -157,14 +155,14 @@ pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
         for dropped in altered.dropped.iter().filter(|dropped| dropped.was_field) {
             let name = shown(&dropped.found.name);
             advice.push(format!(
-                "{name} is no longer in the model: its data stays unless you take the comment out"
+                "{name} is no longer in the model: its data stays unless you uncomment the statement"
             ));
         }
     }
     for table in &changes.abandoned {
         let name = &table.found.name;
         advice.push(format!(
-            "`{name}` is no longer in the model: its data stays unless you take the comment out"
+            "`{name}` is no longer in the model: its data stays unless you uncomment the statement"
         ));
         // The triggers of a table name the entity of its rows.
         let is_of = |entity: &str| {

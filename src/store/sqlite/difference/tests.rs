@@ -230,7 +230,7 @@ fn a_new_required_field_leaves_a_placeholder_that_must_be_filled_in() {
     insta::assert_snapshot!("new_required_field_postgres", step.postgres);
     assert_eq!(
         step.advice,
-        ["`goods.weight` is new and has no default: write what rows that exist get at FILL IN"]
+        ["`goods.weight` is new and has no default: write its value for existing rows at FILL IN"]
     );
 }
 
@@ -244,7 +244,9 @@ fn a_dropped_field_keeps_its_data_and_does_not_block_inserts() {
     project.run("INSERT INTO goods (id, name, shop_id) VALUES ('d', 'Dish', 1)");
     assert_eq!(
         step.advice,
-        ["`goods.price` is no longer in the model: its data stays unless you take the comment out"]
+        [
+            "`goods.price` is no longer in the model: its data stays unless you uncomment the statement"
+        ]
     );
 }
 

@@ -129,9 +129,8 @@ fn versioned<'a>(
     if found.column(VERSION_COLUMN).is_none() {
         // Apparently a foreign table; there is no point in listing everything that it needs to be
         // adopted.
-        let message = format!(
-            "column `{name}.{VERSION_COLUMN}` is missing: nobody keeps the versions of its rows"
-        );
+        let message =
+            format!("column `{name}.{VERSION_COLUMN}` is missing, so its rows have no versions");
         problems.0.push(Problem { message, sql: None, help: None, is_repaired: true });
         return None;
     }
