@@ -101,6 +101,7 @@ mod other_programs_databases;
 mod pages_about_caches;
 mod persisted_get;
 mod postgres_admin;
+mod postgres_authors;
 mod postgres_client;
 mod postgres_ddl;
 mod postgres_faults;

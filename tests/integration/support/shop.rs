@@ -43,6 +43,11 @@ impl Shop {
         Self::on(Driver::Sqlite, sdl, change)
     }
 
+    /// On PostgreSQL, for its own features.
+    pub(crate) fn on_postgres(sdl: &str) -> Self {
+        Self::on(Driver::Postgres, sdl, |statement| statement)
+    }
+
     fn on(driver: Driver, sdl: &str, change: impl Fn(String) -> String) -> Self {
         let model = parse::parse("schema.graphql", sdl)
             .unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
