@@ -2,12 +2,11 @@
 //! any of them. So tables where policies apply to the server's role are served without ETags.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 
 use crate::postgres::Postgres;
-use crate::program::Program;
+use crate::program::{Program, of_project};
 use crate::pulled::get;
 
 const MODEL: &str = "type Note @entity { id: ID! @id @default(fn: AUTOINCREMENT) writer: String! }
@@ -17,9 +16,8 @@ const NOTES: &str = "{ notes { totalCount nodes { writer } } }";
 const TAGS: &str = "{ tags { nodes { name } } }";
 
 fn freshql(directory: &Path, database: &str, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().arg("--dir").arg(directory).args(["--database", database]).args(arguments);
-    let output = command.output().unwrap();
+    let mut command = of_project(directory);
+    let output = command.args(["--database", database]).args(arguments).output().unwrap();
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     (output.status.success(), said.concat())
 }
