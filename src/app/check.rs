@@ -5,6 +5,7 @@ use std::path::Path;
 use super::database;
 use super::error::StartError;
 use super::project::{self, Project};
+use super::table::counted;
 use crate::config::{Config, PartialConfig};
 use crate::graphql::reach;
 use crate::model::rules::WITHOUT_AUTH;
@@ -38,6 +39,13 @@ pub async fn check(config: &Config) -> Result<CheckReport, StartError> {
     let database = database::mistakes(config, &model)?;
     mistakes.extend(database.mistakes);
     warnings.extend(database.warnings);
+    if !database.is_there && database::has_no_migrations(config) {
+        let message = "there are no migrations, so nothing creates the tables of the model";
+        warnings.push(
+            Diagnostic::warning("migrations", 0..0, message)
+                .with_help("`freshql migrate new NAME` writes the first one"),
+        );
+    }
     let reached = reached(&model, &registry);
     let most = config.limits.answer.max_rows;
     warnings.extend(reached.iter().filter(|reached| reached.rows > most).map(|reached| {
@@ -56,8 +64,10 @@ pub async fn check(config: &Config) -> Result<CheckReport, StartError> {
         return Err(StartError::Mistakes(mistakes));
     }
     let database = if database.is_there { "its database fits" } else { "there is no database yet" };
-    let mut summary =
-        format!("no mistakes in the model and {} documents; {database}\n", registry.list().len());
+    let mut summary = format!(
+        "no mistakes in the model and {}; {database}\n",
+        counted(registry.list().len(), "document")
+    );
     if let Some(Reached { rows, operation, file }) = reached.first() {
         summary += &format!(
             "{operation} ({file}) may read the most rows for one answer: {rows}, of {most} that are allowed\n"

@@ -42,7 +42,13 @@ pub(super) fn prepare(config: &Config, model: &Model) -> Result<(), StartError> 
 pub fn migrate_up(config: &Config) -> Result<String, StartError> {
     let applied = apply(config)?;
     if applied.is_empty() {
-        return Ok("nothing to apply\n".to_owned());
+        let rest = match migrate_status(config) {
+            Ok(status) if !status.mistakes.is_empty() => {
+                "note: the database lacks something that the model needs; `freshql migrate status` says what\n"
+            }
+            _ => "",
+        };
+        return Ok(format!("nothing to apply\n{rest}"));
     }
     Ok(applied.iter().map(|name| format!("applied {name}\n")).collect())
 }
@@ -197,6 +203,11 @@ pub fn migrate_status(config: &Config) -> Result<MigrationStatus, StartError> {
         Err(error) => [error.mistakes()?, mistakes_of_files(config)?].concat(),
     };
     Ok(MigrationStatus { table, mistakes })
+}
+
+/// Whether the project has no migration for its database.
+pub(super) fn has_no_migrations(config: &Config) -> bool {
+    read(config).is_ok_and(|migrations| migrations.files.is_empty())
 }
 
 fn table_of(status: &Status) -> String {

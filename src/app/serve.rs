@@ -18,6 +18,7 @@ use tower::Service;
 use super::error::StartError;
 use super::model_file::log_warnings;
 use super::project::{self, Project};
+use super::table::counted;
 use super::{database, token};
 use crate::config::{Config, CorsOrigins, Mode, Retention};
 use crate::etag::RENDERING;
@@ -83,12 +84,10 @@ pub async fn start_release(rendering: u32, config: Config) -> Result<RunningServ
         .sum();
     let registered = match registry.count_uncompiled() {
         0 => String::new(),
-        documents => format!(" and {documents} registered documents"),
+        documents => format!(" and {}", counted(documents, "registered document")),
     };
-    tracing::info!(
-        "serving {operations} operations{registered} in mode {mode} from {}",
-        config.database
-    );
+    let operations = counted(operations, "operation");
+    tracing::info!("serving {operations}{registered} in mode {mode} from {}", config.database);
     let running =
         RunningServer { store: Some(store), ..listen(&config, service(app), maintenance).await? };
     let address = running.address;

@@ -328,6 +328,28 @@ async fn a_migration_after_a_change_of_the_model_marks_what_to_review() {
 }
 
 #[test]
+fn check_and_migrate_up_say_that_no_migration_builds_what_the_model_needs() {
+    let project = empty_project(LIBRARY);
+    let _database = ProjectDatabase::new(project.path());
+    std::fs::create_dir(project.path().join("migrations")).unwrap();
+    let check = freshql(project.path(), &["check"]);
+    let warned = String::from_utf8(check.stderr).unwrap();
+    if driver() == Driver::Sqlite {
+        assert!(warned.contains("there are no migrations"), "{warned}");
+        assert!(warned.contains("`freshql migrate new NAME` writes the first one"), "{warned}");
+    }
+    assert!(freshql(project.path(), &["migrate", "new", "init"]).status.success());
+    assert!(freshql(project.path(), &["migrate", "up"]).status.success());
+    let changed = LIBRARY.replace("shelf: String @index", "shelf: String @index floor: Int");
+    std::fs::write(project.path().join("schema.graphql"), changed).unwrap();
+    let up = freshql(project.path(), &["migrate", "up"]);
+    assert_eq!(
+        String::from_utf8(up.stdout).unwrap(),
+        "nothing to apply\nnote: the database lacks something that the model needs; `freshql migrate status` says what\n"
+    );
+}
+
+#[test]
 fn a_migration_after_a_table_was_renamed_says_where_the_rows_are() {
     let project = empty_project(LIBRARY);
     freshql(project.path(), &["migrate", "new", "init"]);

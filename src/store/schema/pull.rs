@@ -118,7 +118,7 @@ fn draft<'a>(
         let counts =
             if key_column.known.is_some() { "identity column" } else { "INTEGER PRIMARY KEY" };
         notes.push(format!(
-            "The key `{}` is no {counts}: nobody counts it, so no row can be created.",
+            "The key `{}` is no {counts}, so nothing generates it, and no row can be created.",
             key_column.name
         ));
     }

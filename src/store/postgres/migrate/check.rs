@@ -228,8 +228,13 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems, is_
         };
         let wanted = sql_type(column);
         if !holds(column, has) {
-            problems
-                .add(format!("{shown} is {}, and its values would not fit {wanted}", has.sql_type));
+            let is = &has.sql_type;
+            problems.add(match column.scalar {
+                Scalar::IdText if *is == wanted => format!(
+                    "{shown} is {is}, but an ID without `@default(fn: AUTOINCREMENT)` is a string"
+                ),
+                _ => format!("{shown} is {is}, and its values would not fit {wanted}"),
+            });
         } else if !is_theirs && !is_as_wanted(column, has) {
             problems.add(format!("{shown} is {}, and should be {wanted}", shown_type(has)));
         }

@@ -117,6 +117,24 @@ pub(super) fn name_lookups(draft: &mut Draft<'_>, taken: &mut Taken) {
         draft.notes.push(format!("Unique, but with {why}: `{}`.", fields.join("`, `")));
     }
     draft.nameless = nameless;
+    let inexact: Vec<String> = inexact_uniques(draft).collect();
+    draft.notes.extend(inexact);
+}
+
+/// Notes on unique constraints that the model leaves out because they compare strings by more or
+/// less than their bytes.
+fn inexact_uniques<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = String> + 'd {
+    draft.table.indexes.iter().filter(|index| index.unique).filter_map(|index| {
+        let columns: Vec<_> =
+            index.columns.iter().filter_map(|name| draft.table.column(name)).collect();
+        let inexact = columns.iter().find(|column| !column.is_exact())?;
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        Some(format!(
+            "Unique, but by the collation {}, so rows cannot be looked up by it: `{}`.",
+            inexact.collation,
+            names.join("`, `")
+        ))
+    })
 }
 
 /// The table's indexes that the model should mention: those whose columns it has, without

@@ -420,6 +420,9 @@ fn indexes_are_taken_once_and_only_where_rows_can_be_looked_up_by_them() {
             "}",
         ]
     );
+    let sdl = pulled("CREATE TABLE a (id INTEGER PRIMARY KEY, d TEXT COLLATE NOCASE UNIQUE)").sdl;
+    let note = "# Unique, but by the collation NOCASE, so rows cannot be looked up by it: `d`.\n";
+    assert!(sdl.contains(note), "{sdl}");
 }
 
 #[test]
