@@ -80,6 +80,10 @@ pub struct PostgresUrl {
     pub writers: Option<usize>,
     /// Whether a pooler in transaction mode, such as PgBouncer, is in between. Default: no
     pub pooled: bool,
+    /// The schemas in which names are looked up. Not part of the URL: a server that is starting sets
+    /// it to what holds for its role then, so that all its connections agree. Default: what holds
+    /// for the role
+    pub search_path: Option<String>,
 }
 
 const EXAMPLE: &str = "write `postgres://USER@HOST/DATABASE`; the password may stand behind USER as `:PASSWORD`, or in the \
@@ -131,6 +135,7 @@ impl FromStr for PostgresUrl {
             statement_timeout: Duration::from_secs(35),
             writers: None,
             pooled: false,
+            search_path: None,
         };
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));

@@ -54,6 +54,45 @@ async fn session_defaults_of_a_database_change_no_answer_and_no_command() {
     assert_eq!(again.json()["data"]["merchant"]["city"], "Bergen");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_path_that_changes_leads_a_running_server_to_no_other_tables() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("paths");
+    let database: Database = postgres.url("paths").parse().unwrap();
+    let app = TestApp::start_with(Mode::Trusted, |config| config.database = database.clone()).await;
+    let (id, _) = app.create_merchant("of the schema public").await;
+    let path = url_with(MERCHANT, &json!({"id": id}));
+    let condition = app.get(&path).await.etag().to_owned();
+    // Nothing tells the server: its tables stay as they are, and its sessions as they began.
+    postgres.run(
+        "paths",
+        "CREATE SCHEMA other; CREATE TABLE other.merchants AS SELECT * FROM merchants;
+             UPDATE other.merchants SET name = 'of the schema other';
+             ALTER DATABASE paths SET search_path = other, public",
+    );
+    postgres.run(
+        "postgres",
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = 'paths'",
+    );
+    let mut names = Vec::new();
+    for city in ["Bergen", "Oslo", "Bergen", "Oslo"] {
+        let moved = format!("UPDATE public.merchants SET city = '{city}' WHERE id = '{id}'");
+        postgres.run("paths", &moved);
+        let mut again = app.get_with(&path, &[(IF_NONE_MATCH, &condition)]).await;
+        for _ in 0..100 {
+            if again.status != 503 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            again = app.get_with(&path, &[(IF_NONE_MATCH, &condition)]).await;
+        }
+        let merchant = again.json()["data"]["merchant"].clone();
+        assert_eq!(merchant["city"], city, "{}", again.text());
+        names.push(merchant["name"].clone());
+    }
+    assert_eq!(names, vec!["of the schema public"; 4]);
+}
+
 #[test]
 fn a_database_of_another_encoding_is_refused_and_left_unchanged() {
     let Some(postgres) = Postgres::start() else { return };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::ahead::{self, Frame, Seen};
 use super::change_log;
-use super::client::{Execute, Role, Session, is_about_plans};
+use super::client::{Connection, Execute, Role, Session, is_about_plans};
 use super::error::spoils_pool;
 use super::feed::{Feed, Schema};
 use super::migrate;
@@ -64,6 +64,7 @@ impl Store {
         model: &Arc<Model>,
         clock: Clock,
     ) -> Result<Self, StoreError> {
+        let url = &with_search_path(url).await?;
         let clock = Arc::new(clock);
         let subscribers = Arc::new(Subscribers::new(clock.clone()));
         let session =
@@ -341,4 +342,18 @@ impl Store {
         let mut lease = self.reader().await?;
         Ok(change_log::touching(lease.connection(), model, &marks, search, limit).await?)
     }
+}
+
+/// With the search path that the role has now. Were it changed later, new connections would find
+/// other tables than the connection that learns of their changes. (A pooler refuses to set it.)
+async fn with_search_path(url: &PostgresUrl) -> Result<PostgresUrl, StoreError> {
+    if url.pooled {
+        return Ok(url.clone());
+    }
+    let mut connection = Connection::connect(url, Session::new(Role::Check)).await?;
+    let rows =
+        connection.query(Execute::text("SELECT current_setting('search_path')", &[])).await?;
+    connection.close().await;
+    let search_path = rows.first().map(|row| row.string(0));
+    Ok(PostgresUrl { search_path, ..url.clone() })
 }

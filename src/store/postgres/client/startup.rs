@@ -124,6 +124,7 @@ pub(super) async fn start(
     let mut parameters = vec![("user", user.as_str()), ("application_name", application)];
     parameters.extend(url.database.as_deref().map(|database| ("database", database)));
     parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
+    parameters.extend(url.search_path.as_deref().map(|path| ("search_path", path)));
     frontend::startup_message(parameters, &mut wire.outbox).map_err(unsendable)?;
 
     let mut greeting = Greeting::default();
