@@ -10,7 +10,7 @@ use http::header::IF_NONE_MATCH;
 use serde_json::json;
 
 use crate::harness::{MERCHANT, TestApp, url_with};
-use crate::postgres::Postgres;
+use crate::postgres::{Pooler, Postgres};
 
 const SETTINGS: &[&str] = &[
     "quote_all_identifiers = on",
@@ -91,6 +91,17 @@ async fn a_search_path_that_changes_leads_a_running_server_to_no_other_tables() 
         names.push(merchant["name"].clone());
     }
     assert_eq!(names, vec!["of the schema public"; 4]);
+}
+
+#[test]
+fn a_pooler_that_the_url_does_not_mention_is_recognised() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("pooled");
+    let Some(pooler) = Pooler::start(&postgres, "pooled") else { return };
+    let (url, _) = pooler.url.split_once('?').unwrap();
+    let error = Admin::open(&url.parse().unwrap()).err().unwrap().to_string();
+    assert!(error.contains("add `pooler=transaction` to it"), "{error}");
+    Admin::open(&pooler.url.parse().unwrap()).unwrap();
 }
 
 #[test]

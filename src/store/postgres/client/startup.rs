@@ -140,7 +140,7 @@ pub(super) async fn start(
                 };
                 greeting.key = (number(0).unwrap_or(0), number(4).unwrap_or(0));
             }
-            b'E' => return Err(ClientError::Server(Box::new(ServerError::read(&body)))),
+            b'E' => return Err(refused(ServerError::read(&body))),
             b'Z' => return Ok(greeting),
             // Notices, and negotiation of the protocol's version.
             b'N' | b'v' => {}
@@ -152,6 +152,17 @@ pub(super) async fn start(
             }
         }
     }
+}
+
+/// Servers know all of our settings. What rejects one as unsupported is a pooler.
+fn refused(error: ServerError) -> ClientError {
+    if error.code == "08P01" && error.message.starts_with("unsupported startup parameter") {
+        return ClientError::Unsuitable(
+            "the URL leads to a pooler, such as PgBouncer: add `pooler=transaction` to it"
+                .to_owned(),
+        );
+    }
+    ClientError::Server(Box::new(error))
 }
 
 /// Parses a ParameterStatus.
