@@ -217,63 +217,52 @@ const SPELLINGS: [(Option<&str>, Option<&str>); 12] = [
 ];
 
 #[tokio::test]
-async fn varnish_keeps_one_copy_per_coding_whatever_clients_send() {
-    with_each(
-        "varnish_keeps_one_copy_per_coding_whatever_clients_send",
-        async |kind, mut cache| {
-            let path = path_of("page");
-            let plain = cache.get(&path, &[]).await;
-            for (spelling, coding) in SPELLINGS {
-                for accept in [
-                    "*/*",
-                    "application/json",
-                    "application/graphql-response+json, application/json",
-                    "text/html",
-                ] {
-                    for origin in ORIGINS {
-                        let headers = [
-                            (ACCEPT, accept),
-                            (ORIGIN, origin),
-                            (ACCEPT_ENCODING, spelling.unwrap_or_default()),
-                        ];
-                        let sent = if spelling.is_some() { &headers[..] } else { &headers[..2] };
-                        let answer = cache.get(&path, sent).await;
-                        let given =
-                            answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap());
-                        assert_eq!(
-                            (answer.status.as_u16(), given),
-                            (200, coding),
-                            "{kind:?} {sent:?}"
-                        );
-                        assert_eq!(answer.header(VARY), "Accept-Encoding");
-                        assert_eq!(answer.header(CONTENT_TYPE), "application/json; charset=utf-8");
-                        assert_eq!(answer.header(ACCESS_CONTROL_ALLOW_ORIGIN), "*");
-                        assert_eq!(answer.header(CACHE_CONTROL), plain.header(CACHE_CONTROL));
-                        let suffix = match coding {
-                            None => "",
-                            Some("br") => ".br",
-                            Some("zstd") => ".zst",
-                            _ => ".gz",
-                        };
-                        assert_eq!(
-                            answer.etag(),
-                            format!("\"{}{suffix}\"", plain.etag().trim_matches('"'))
-                        );
-                        // The client revalidates.
-                        let mut again = sent.to_vec();
-                        let tag = answer.etag().to_owned();
-                        again.push((IF_NONE_MATCH, &tag));
-                        assert_eq!(
-                            cache.get(&path, &again).await.status,
-                            304,
-                            "{kind:?} {again:?}"
-                        );
-                    }
+async fn caches_keep_one_copy_per_coding_whatever_clients_send() {
+    with_each("caches_keep_one_copy_per_coding_whatever_clients_send", async |kind, mut cache| {
+        let path = path_of("page");
+        let plain = cache.get(&path, &[]).await;
+        for (spelling, coding) in SPELLINGS {
+            for accept in [
+                "*/*",
+                "application/json",
+                "application/graphql-response+json, application/json",
+                "text/html",
+            ] {
+                for origin in ORIGINS {
+                    let headers = [
+                        (ACCEPT, accept),
+                        (ORIGIN, origin),
+                        (ACCEPT_ENCODING, spelling.unwrap_or_default()),
+                    ];
+                    let sent = if spelling.is_some() { &headers[..] } else { &headers[..2] };
+                    let answer = cache.get(&path, sent).await;
+                    let given =
+                        answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap());
+                    assert_eq!((answer.status.as_u16(), given), (200, coding), "{kind:?} {sent:?}");
+                    assert_eq!(answer.header(VARY), "Accept-Encoding");
+                    assert_eq!(answer.header(CONTENT_TYPE), "application/json; charset=utf-8");
+                    assert_eq!(answer.header(ACCESS_CONTROL_ALLOW_ORIGIN), "*");
+                    assert_eq!(answer.header(CACHE_CONTROL), plain.header(CACHE_CONTROL));
+                    let suffix = match coding {
+                        None => "",
+                        Some("br") => ".br",
+                        Some("zstd") => ".zst",
+                        _ => ".gz",
+                    };
+                    assert_eq!(
+                        answer.etag(),
+                        format!("\"{}{suffix}\"", plain.etag().trim_matches('"'))
+                    );
+                    // The client revalidates.
+                    let mut again = sent.to_vec();
+                    let tag = answer.etag().to_owned();
+                    again.push((IF_NONE_MATCH, &tag));
+                    assert_eq!(cache.get(&path, &again).await.status, 304, "{kind:?} {again:?}");
                 }
             }
-            assert_eq!(cache.origin.asked().await, ["GET 200"; 4], "{kind:?}");
-        },
-    )
+        }
+        assert_eq!(cache.origin.asked().await, ["GET 200"; 4], "{kind:?}");
+    })
     .await;
 }
 

@@ -85,7 +85,10 @@ impl<'w> Run<'w, '_> {
             let mut first = answer.next(&self.fetched);
             if let Some(read) = self.returned(entity, &first, &answer) {
                 let whole = Guarded::New(columns(row), Some(read));
-                return self.whole_row(&values, whole, first.remove(0));
+                // Rolling back to check first would use up the keys that earlier fields were given.
+                if !self.is_open || self.can_rely(entity, &whole) {
+                    return self.whole_row(&values, whole, first.remove(0));
+                }
             }
         }
         self.guarded(&values, Guarded::New(columns(row), None))?;
@@ -196,6 +199,16 @@ impl<'w> Run<'w, '_> {
     fn can_notice(&self, entity: &Entity) -> bool {
         // A statement that is not prepared is analysed every time.
         !self.frame.pooled && self.frame.schema.watch(entity.id).is_some()
+    }
+
+    /// Whether this statement, which relies on the known state of its table, can be sent without a
+    /// check before it.
+    fn can_rely(&self, entity: &Entity, guarded: &Guarded) -> bool {
+        let is_known = |statement: &GuardedStatement| {
+            let analysed = self.connection.analysed(&statement.statement.sql);
+            analysed.is_some_and(|analysed| self.frame.feed.has_checked_since(analysed.checks))
+        };
+        self.frame.is_checked || (*self.statement(entity, guarded)).as_ref().is_some_and(is_known)
     }
 
     fn guarded(&mut self, values: &Values<'_>, guarded: Guarded) -> Result<(), Stop> {
