@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 
 use crate::shop::Shop;
 
-const MODEL: &str = r#"
+pub(crate) const MODEL: &str = r#"
 type Post @entity(orderBy: [{ rank: ASC }, { touched: ASC_NULLS_LAST }]) {
   id: ID! @id @default(fn: AUTOINCREMENT)
   title: String!
@@ -39,12 +39,13 @@ const ROWS: &str = "
 INSERT INTO posts (id, title, rank, state) VALUES (1, 'a', 1, 's'), (2, 'b', 2, 's'), (3, 'c', 3, 't');
 INSERT INTO comments (id, text, post_id) VALUES (1, 'x', 1), (2, 'y', 1), (3, 'z', 2);";
 
-const POST: &str = "query($id: ID!) { post(id: $id) { id etag title rank state touched } }";
-const CREATE: &str = "mutation($title: String!, $state: String) {
+pub(crate) const POST: &str =
+    "query($id: ID!) { post(id: $id) { id etag title rank state touched } }";
+pub(crate) const CREATE: &str = "mutation($title: String!, $state: String) {
   it: createPost(input: {title: $title, state: $state}) { id etag title rank state touched } }";
-const UPDATE: &str = "mutation($id: ID!, $patch: PostPatch!, $token: String) {
+pub(crate) const UPDATE: &str = "mutation($id: ID!, $patch: PostPatch!, $token: String) {
   it: updatePost(id: $id, patch: $patch, expectedEtag: $token) { id etag title rank state touched } }";
-const DELETE: &str =
+pub(crate) const DELETE: &str =
     "mutation($id: ID!, $token: String) { it: deletePost(id: $id, expectedEtag: $token) { id } }";
 
 /// The textbook example.
@@ -52,7 +53,7 @@ const TOUCH: &str = "CREATE TRIGGER touch AFTER UPDATE ON posts BEGIN
   UPDATE posts SET touched = strftime('%Y-%m-%d %H:%M:%f', 'now') || hex(randomblob(4)) WHERE id = NEW.id; END;";
 
 /// Queries whose answers depend on rows, parts and sets.
-const QUESTIONS: [&str; 5] = [
+pub(crate) const QUESTIONS: [&str; 5] = [
     "{ posts { totalCount nodes { id etag title rank state touched comments { totalCount nodes { text } } } } }",
     "{ posts(where: {state: {eq: \"s\"}}, orderBy: [{touched: ASC_NULLS_LAST}]) { nodes { id } totalCount } }",
     "{ posts(first: 1, orderBy: [{title: DESC}]) { nodes { title } pageInfo { hasNextPage } } }",

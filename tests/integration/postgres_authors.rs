@@ -9,49 +9,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value as Json, json};
 
+use crate::authors::{CREATE, DELETE, MODEL, POST, QUESTIONS, UPDATE};
 use crate::shop::Shop;
-
-const MODEL: &str = r#"
-type Post @entity(orderBy: [{ rank: ASC }, { touched: ASC_NULLS_LAST }]) {
-  id: ID! @id @default(fn: AUTOINCREMENT)
-  title: String!
-  rank: Int! @default(value: 0)
-  state: String @index
-  touched: String
-  comments: [Comment!]! @derivedFrom(field: "post")
-}
-type Comment @entity {
-  id: ID! @id @default(fn: AUTOINCREMENT)
-  text: String!
-  post: Post! @relation(onDelete: CASCADE)
-}
-type Audit @entity {
-  id: ID! @id @default(fn: AUTOINCREMENT)
-  what: String!
-}
-"#;
 
 const ROWS: &str = "
 INSERT INTO posts (id, title, rank, state) VALUES (1, 'a', 1, 's'), (2, 'b', 2, 's'), (3, 'c', 3, 't');
 INSERT INTO comments (id, text, post_id) VALUES (1, 'x', 1), (2, 'y', 1), (3, 'z', 2);
 ALTER TABLE posts ALTER id RESTART WITH 100; ALTER TABLE comments ALTER id RESTART WITH 100";
-
-const POST: &str = "query($id: ID!) { post(id: $id) { id etag title rank state touched } }";
-const CREATE: &str = "mutation($title: String!, $state: String) {
-  it: createPost(input: {title: $title, state: $state}) { id etag title rank state touched } }";
-const UPDATE: &str = "mutation($id: ID!, $patch: PostPatch!, $token: String) {
-  it: updatePost(id: $id, patch: $patch, expectedEtag: $token) { id etag title rank state touched } }";
-const DELETE: &str =
-    "mutation($id: ID!, $token: String) { it: deletePost(id: $id, expectedEtag: $token) { id } }";
-
-/// Queries whose answers depend on rows, parts and sets.
-const QUESTIONS: [&str; 5] = [
-    "{ posts { totalCount nodes { id etag title rank state touched comments { totalCount nodes { text } } } } }",
-    "{ posts(where: {state: {eq: \"s\"}}, orderBy: [{touched: ASC_NULLS_LAST}]) { nodes { id } totalCount } }",
-    "{ posts(first: 1, orderBy: [{title: DESC}]) { nodes { title } pageInfo { hasNextPage } } }",
-    "{ comments { nodes { text post { title } } totalCount } }",
-    "{ audits { nodes { what } totalCount } }",
-];
 
 /// An author's trigger.
 #[derive(Debug, Clone)]
