@@ -83,21 +83,30 @@ class Cluster:
         self.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
-    def cpu_seconds(self):
-        """User and system time of the server's processes so far, also of those that have ended."""
+    def processes(self):
+        """The fields of the server's processes from their parent on (proc(5), `stat`), by process; the first is the postmaster."""
         postmaster = (self.place / "data" / "postmaster.pid").read_text().split()[0]
-        ticks = 0
+        found = {postmaster: None}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
-                pid, (_, parent, *fields) = stat.parent.name, stat.read_text().rsplit(")", 1)[1].split()
+                pid, (_, *fields) = stat.parent.name, stat.read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            if pid == postmaster:
-                # Of itself and of its children that have ended.
-                ticks += sum(map(int, fields[9:13]))
-            elif parent == postmaster:
-                ticks += sum(map(int, fields[9:11]))
+            if postmaster in (pid, fields[0]):
+                found[pid] = fields
+        return found
+
+    def cpu_seconds(self):
+        """User and system time of the server's processes so far, also of those that have ended."""
+        postmaster, *others = self.processes().values()
+        # The postmaster's include its children that have ended.
+        ticks = sum(map(int, postmaster[10:14])) + sum(int(tick) for fields in others for tick in fields[10:12])
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def run_on(self, cores):
+        """Moves the server, and with it all later connections, to these cores."""
+        for process in self.processes():
+            os.sched_setaffinity(int(process), cores)
 
     def stop(self):
         self.run("pg_ctl", "stop", "--mode=immediate", "--pgdata", self.place / "data")

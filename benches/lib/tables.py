@@ -10,6 +10,7 @@ from statistics import median
 import cluster
 import load
 import report
+import servers
 
 ROWS = 200
 WRITERS = 16
@@ -60,7 +61,11 @@ class Tables:
         return self.in_turn("bulk", run)
 
     def writers(self):
-        """Updates a second, by database and number of writers, each of rows that nobody else writes."""
+        """Updates a second, by database and number of writers, each of rows that nobody else writes.
+
+        The server may use all cores: what counts is whether its writers wait for each other or share a flush.
+        """
+        self.server.run_on({servers.SERVER_CORE, load.LOAD_CORE})
         share = len(self.data.ids) // WRITERS
         rows = ", ".join(f"({number}, '{merchant}'::uuid)" for number, merchant in enumerate(self.data.ids))
         for database in self.databases.values():
