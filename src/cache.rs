@@ -329,6 +329,8 @@ impl<R> ResponseCache<R> {
         Fut: Future<Output = Result<Executed<R>, E>>,
     {
         let executed = self.execute(execute).await?;
+        // It is not kept, so nobody will ask whether it is still valid.
+        let executed = Executed { dependencies: None, ..executed };
         Ok((Arc::new(Stored::new(executed, self.store.clock().revision())), Source::Bypass))
     }
 
@@ -344,8 +346,8 @@ impl<R> ResponseCache<R> {
     /// Whether the clock has everything that was committed before this call; with a bound, changes
     /// by others may be missing for that long.
     fn is_current(&self) -> bool {
-        let now = self.started.elapsed();
-        if let Consistency::Bounded(bound) = self.consistency {
+        let now = self.now();
+        if let (Consistency::Bounded(bound), Some(now)) = (self.consistency, now) {
             let checked_at = Duration::from_millis(self.checked_at.load(Ordering::Relaxed));
             // Within the bound, others' changes may be missing, but not this node's own.
             if checked_at > Duration::ZERO
@@ -371,14 +373,24 @@ impl<R> ResponseCache<R> {
     /// Waits until the clock has everything that was committed before this call. False if the
     /// change log cannot be read.
     async fn catch_up_fully(&self) -> bool {
-        let now = self.started.elapsed();
-        match self.store.catch_up().await {
+        self.has_caught_up(self.store.catch_up()).await
+    }
+
+    /// Waits until the clock has everything that was committed before this call. False if the
+    /// change log cannot be read within this time.
+    pub async fn catch_up_within(&self, limit: Duration) -> bool {
+        self.has_caught_up(self.store.catch_up_within(limit)).await
+    }
+
+    async fn has_caught_up(&self, reading: impl Future<Output = Result<(), StoreError>>) -> bool {
+        let now = self.now();
+        match reading.await {
             Ok(()) => {
                 self.checked(now);
                 true
             }
             // Logged once, where it was detected.
-            Err(StoreError::Lost(_)) => false,
+            Err(StoreError::Lost(_) | StoreError::Late) => false,
             Err(error) => {
                 tracing::error!(%error, "cannot read the change log; nothing is answered from the cache");
                 false
@@ -386,8 +398,18 @@ impl<R> ResponseCache<R> {
         }
     }
 
-    fn checked(&self, at: Duration) {
-        self.checked_at.store(milliseconds(at), Ordering::Relaxed);
+    /// The time for [`Self::checked`]. None without a bound, which alone needs it.
+    fn now(&self) -> Option<Duration> {
+        match self.consistency {
+            Consistency::Strict => None,
+            Consistency::Bounded(_) => Some(self.started.elapsed()),
+        }
+    }
+
+    fn checked(&self, at: Option<Duration>) {
+        if let Some(at) = at {
+            self.checked_at.store(milliseconds(at), Ordering::Relaxed);
+        }
     }
 
     fn is_valid(&self, stored: &Stored<R>) -> bool {

@@ -41,13 +41,12 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::FutureExt;
-use http::header::{CACHE_CONTROL, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS};
-use http::{Method, StatusCode, Uri};
+use http::header::{CACHE_CONTROL, HeaderValue, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 pub(crate) use self::front::Front;
 pub(crate) use self::state::AppState;
@@ -59,15 +58,15 @@ use self::parameters::BodyLimits;
 use self::problem::Problem;
 use self::respond::NOSNIFF;
 use crate::cache_control::NO_STORE;
-use crate::config::{Limits, Mode};
+use crate::config::Mode;
 use crate::graphql::Code;
 
-/// The whole server: all routes, the middleware around them, and the fast path in front of them.
+/// The whole server: all routes, what surrounds them, and the fast path in front of them.
 pub(crate) fn service(app: AppState) -> Front {
     Front::new(app.clone(), router(app))
 }
 
-/// All routes, with the middleware around them.
+/// All routes.
 fn router(app: AppState) -> Router {
     let routes = Router::new()
         .route("/q", get(admin::list).post(registry::post))
@@ -83,22 +82,23 @@ fn router(app: AppState) -> Router {
             .route("/graphiql/operations", get(console::operations::operations)),
         Mode::Apq | Mode::Trusted => routes.route("/", get(console::closed::closed)),
     };
-    let routes = routes
-        .method_not_allowed_fallback(other_method)
-        .fallback(not_found)
-        .layer(middleware::from_fn_with_state(app.clone(), long_requests::take_aside))
-        .layer(middleware::from_fn_with_state(app.clone(), surround));
-    routes.with_state(app)
+    routes.method_not_allowed_fallback(other_method).fallback(not_found).with_state(app)
 }
 
-/// Wraps every handler: limits the time of a request, catches panics, and sets the headers of every
+/// Answers a request by the routes: limits its time, catches panics, and sets the headers of every
 /// answer. [`Front`] does the same for what it answers itself.
-async fn surround(State(app): State<AppState>, request: Request, next: Next) -> Response {
+///
+/// The framework's middleware would box a future, and copy the route, once more for each layer.
+async fn surround(app: &AppState, request: Request, routes: Router) -> Response {
     let place = Place::of(request.method(), request.uri().path());
-    let (is_options, path) = (request.method() == Method::OPTIONS, request.uri().path().to_owned());
-    let asked = request.headers().clone();
-    let answered = AssertUnwindSafe(limit(app.limits, request, next)).catch_unwind().await;
-    let mut response = answered.unwrap_or_else(|panic| panicked(&*panic, &path));
+    let (is_options, uri) = (request.method() == Method::OPTIONS, request.uri().clone());
+    // For CORS, which says nothing to requests without an origin.
+    let asked = match is_options || request.headers().contains_key(ORIGIN) {
+        true => request.headers().clone(),
+        false => HeaderMap::new(),
+    };
+    let answered = AssertUnwindSafe(limit(app, request, routes)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|panic| panicked(&*panic, uri.path()));
     let status = response.status();
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(NO_STORE));
@@ -107,7 +107,7 @@ async fn surround(State(app): State<AppState>, request: Request, next: Next) -> 
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     }
     if is_options && status.is_success() {
-        app.cors.preflight(&path, &asked, headers);
+        app.cors.preflight(uri.path(), &asked, headers);
     } else {
         app.cors.tell(place, &asked, headers);
     }
@@ -123,16 +123,17 @@ fn finished(mut response: Response) -> Response {
 }
 
 /// Limits the length of the URL and the time of the request.
-async fn limit(limits: Limits, mut request: Request, next: Next) -> Response {
+async fn limit(app: &AppState, mut request: Request, routes: Router) -> Response {
+    let limits = &app.limits;
     if url_length(request.uri()) > limits.max_url_bytes {
         let detail = "the URL is too long; send the variables in the body of a POST";
         return Problem::new(StatusCode::URI_TOO_LONG, detail).into_response();
     }
     let media_type = negotiate::media_type_or_json(request.headers());
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        request.extensions_mut().insert(BodyLimits::new(&limits));
+        request.extensions_mut().insert(BodyLimits::new(limits));
     }
-    match tokio::time::timeout(limits.timeout, next.run(request)).await {
+    match tokio::time::timeout(limits.timeout, long_requests::route(app, request, routes)).await {
         Ok(response) => response,
         Err(_) => {
             Failure::new(Code::Timeout, "the request took too long").into_response(media_type)

@@ -12,7 +12,6 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::future::RouteFuture;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::Method;
@@ -26,7 +25,7 @@ use super::provenance::Provenance;
 use super::query::Checked;
 use super::respond::Representation;
 use super::state::AppState;
-use super::{access, negotiate, respond, viewer};
+use super::{access, negotiate, respond, surround, viewer};
 use crate::cache::{Lookup, Source, Unchecked};
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is a single
@@ -113,7 +112,7 @@ impl Parts {
         let app = &self.app;
         // If the change log cannot be read in time, the router's handlers find that out again and
         // answer accordingly.
-        if tokio::time::timeout(app.limits.timeout, app.cache.catch_up()).await == Ok(true) {
+        if app.cache.catch_up_within(app.limits.timeout).await {
             if let Some(stored) = app.cache.holds(found, app.registry.generation())
                 && let Some(response) = self.answer(&request, &stored.value)
             {
@@ -121,15 +120,18 @@ impl Parts {
             }
             request.extensions_mut().insert(Checked);
         }
-        self.routes.clone().call(request).await
+        // Boxed, since it is rarely needed, and large.
+        Box::pin(self.route(request)).await
+    }
+
+    async fn route(self: Arc<Self>, request: Request) -> Result<Response, Infallible> {
+        Ok(surround(&self.app, request, self.routes.clone()).await)
     }
 }
 
 /// The future of a response; most are ready at once.
-type Answering = Either<
-    Ready<Result<Response, Infallible>>,
-    Either<RouteFuture<Infallible>, BoxFuture<'static, Result<Response, Infallible>>>,
->;
+type Answering =
+    Either<Ready<Result<Response, Infallible>>, BoxFuture<'static, Result<Response, Infallible>>>;
 
 impl Service<Request> for Front {
     type Response = Response;
@@ -144,10 +146,10 @@ impl Service<Request> for Front {
     fn call(&mut self, request: Request) -> Self::Future {
         match self.0.try_cached(&request) {
             Outcome::Answered(response) => Either::Left(ready(Ok(response))),
-            Outcome::Check(found) => Either::Right(Either::Right(
-                self.0.clone().answer_when_checked(request, found).boxed(),
-            )),
-            Outcome::Unknown => Either::Right(Either::Left(self.0.routes.clone().call(request))),
+            Outcome::Check(found) => {
+                Either::Right(self.0.clone().answer_when_checked(request, found).boxed())
+            }
+            Outcome::Unknown => Either::Right(self.0.clone().route(request).boxed()),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Long requests take milliseconds of CPU time before they reach the database: to parse, to
 //! validate, to coerce. They are handled [aside](super::aside).
 
+use std::convert::Infallible;
+
+use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use tower::Service;
 
 use super::negotiate::{self, MediaType};
 use super::parameters::receive;
@@ -16,12 +20,8 @@ use super::state::AppState;
 /// than switching threads under load.
 const LONG: usize = 4 << 10;
 
-/// Middleware: takes long requests aside.
-pub(super) async fn take_aside(
-    State(app): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Passes a request on to the routes; long ones aside.
+pub(super) async fn route(app: &AppState, request: Request, mut routes: Router) -> Response {
     let media_type = negotiate::media_type(request.headers()).unwrap_or(MediaType::Json);
     let url =
         request.uri().path_and_query().map_or(0, |path_and_query| path_and_query.as_str().len());
@@ -32,7 +32,7 @@ pub(super) async fn take_aside(
         match receive(Request::from_parts(parts.clone(), body)).await {
             // The decoded length of an encoded body is not known yet.
             Ok(body) if body.len() <= LONG && !parts.headers.contains_key(CONTENT_ENCODING) => {
-                return next.run(Request::from_parts(parts, Body::from(body))).await;
+                return run(routes.call(Request::from_parts(parts, Body::from(body)))).await;
             }
             Ok(body) => Request::from_parts(parts, Body::from(body)),
             Err(problem) => return problem.into_response(),
@@ -40,10 +40,14 @@ pub(super) async fn take_aside(
     } else if url > LONG {
         request
     } else {
-        return next.run(request).await;
+        return run(routes.call(request)).await;
     };
-    let answered = app.aside.run(next.run(request)).await;
+    let answered = app.aside.run(run(routes.call(request))).await;
     answered.unwrap_or_else(|failure| failure.into_response(media_type))
+}
+
+async fn run(routed: RouteFuture<Infallible>) -> Response {
+    routed.await.unwrap_or_else(|never| match never {})
 }
 
 /// Whether the head announces a short body.

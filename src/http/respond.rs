@@ -3,7 +3,6 @@
 //!
 //! [`crate::conditional`] decides the outcome, [`crate::cache_control`] what caches may do. Headers
 //! common to all answers, such as `Vary`, are set in [`super::surround`].
-//! [`super::surround`]'s business.
 
 use std::convert::Infallible;
 use std::io::Write;

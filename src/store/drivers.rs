@@ -121,6 +121,14 @@ impl Store {
         driver!(self, store => store.catch_up().await)
     }
 
+    /// [`Self::catch_up`], limited in time, and cheaper than with a timer of the caller's.
+    ///
+    /// # Errors
+    /// [`StoreError::Late`], and those of [`Self::catch_up`].
+    pub async fn catch_up_within(&self, limit: Duration) -> Result<(), StoreError> {
+        driver!(self, store => store.catch_up_within(limit).await)
+    }
+
     /// Reports every change from here on to this subscriber, and returns the position from where.
     /// It learns of a change before [`Self::catch_up`] returns to any caller who called after the
     /// commit.

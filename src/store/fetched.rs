@@ -10,10 +10,13 @@ use super::source::{Parents, Row, Source};
 use crate::model::Value;
 use crate::model::scalar::ValueRef;
 
+/// A fast hash, seeded at random because clients choose the keys.
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// The rows of an answer.
 #[derive(Debug)]
 pub struct Fetched<R> {
-    places: HashMap<usize, ByParent<R>>,
+    places: Map<usize, ByParent<R>>,
     rows: u64,
 }
 
@@ -21,14 +24,14 @@ pub struct Fetched<R> {
 #[derive(Debug)]
 struct ByParent<R> {
     null: Option<Vec<R>>,
-    ints: HashMap<i64, Vec<R>>,
-    reals: HashMap<u64, Vec<R>>,
-    texts: HashMap<Arc<str>, Vec<R>>,
+    ints: Map<i64, Vec<R>>,
+    reals: Map<u64, Vec<R>>,
+    texts: Map<Arc<str>, Vec<R>>,
 }
 
 impl<R> Default for ByParent<R> {
     fn default() -> Self {
-        Self { null: None, ints: HashMap::new(), reals: HashMap::new(), texts: HashMap::new() }
+        Self { null: None, ints: Map::default(), reals: Map::default(), texts: Map::default() }
     }
 }
 
@@ -62,7 +65,7 @@ impl<R> ByParent<R> {
 
 impl<R> Default for Fetched<R> {
     fn default() -> Self {
-        Self { places: HashMap::new(), rows: 0 }
+        Self { places: Map::default(), rows: 0 }
     }
 }
 
@@ -79,10 +82,15 @@ impl<R: Row> Fetched<R> {
         for parent in parents.all() {
             by_parent.of_mut(parent);
         }
-        for (number, row) in rows {
-            self.rows += 1;
-            if let Some(parent) = parents.all().get(number) {
-                by_parent.of_mut(parent).push(row);
+        let mut rows = rows.into_iter().peekable();
+        while let Some((number, row)) = rows.next() {
+            // The rows of one parent tend to be adjacent.
+            let adjacent = std::iter::from_fn(|| rows.next_if(|(next, _)| *next == number));
+            let of_parent = std::iter::once(row).chain(adjacent.map(|(_, row)| row));
+            let counted = of_parent.inspect(|_| self.rows += 1);
+            match parents.all().get(number) {
+                Some(parent) => by_parent.of_mut(parent).extend(counted),
+                None => counted.for_each(drop),
             }
         }
     }

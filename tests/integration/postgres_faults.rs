@@ -128,24 +128,68 @@ async fn a_stalled_server_causes_no_stale_answer() {
     let path = url_with(MERCHANT, &json!({"id": id}));
     let etag = app.get(&path).await.etag().to_owned();
     assert_eq!(app.get_with(&path, &[(IF_NONE_MATCH, &etag)]).await.status, 304);
-    let pids =
-        "SELECT pid FROM pg_stat_activity WHERE datname = 'still' AND pid <> pg_backend_pid()";
-    let pids = postgres.run("still", pids);
-    let signal = |signal: &str| {
-        assert!(Command::new("kill").arg(signal).args(&pids).status().unwrap().success());
-    };
-    signal("-STOP");
+    let sessions = Sessions::of(&postgres, "still");
+    sessions.signal("-STOP");
     // A new session is not blocked.
     postgres.run("still", &format!("UPDATE merchants SET city = 'Bruges' WHERE id = '{id}'"));
     let headers = [(IF_NONE_MATCH, etag.as_str())];
     let asked = app.get_with(&path, &headers);
     tokio::pin!(asked);
     let early = tokio::time::timeout(Duration::from_millis(700), &mut asked).await;
-    signal("-CONT");
+    sessions.signal("-CONT");
     assert!(early.is_err(), "{}", early.unwrap().status);
     let answer = asked.await;
     assert_eq!(
         (answer.status.as_u16(), &answer.json()["data"]["merchant"]["city"]),
         (200, &json!("Bruges"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_a_stored_answer_gives_up_in_time_if_the_server_stalls() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("stuck");
+    let database: Database = postgres.url("stuck").parse().unwrap();
+    let app = TestApp::start_with(Mode::Trusted, |config| {
+        config.database = database;
+        config.limits.timeout = Duration::from_millis(400);
+    })
+    .await;
+    let (id, _) = app.create_merchant("A shop").await;
+    let path = url_with(MERCHANT, &json!({"id": id}));
+    let etag = app.get(&path).await.etag().to_owned();
+    let headers = [(IF_NONE_MATCH, etag.as_str())];
+    assert_eq!(app.get_with(&path, &headers).await.status, 304);
+
+    let sessions = Sessions::of(&postgres, "stuck");
+    sessions.signal("-STOP");
+    // A check itself may take 20 seconds.
+    let limit = Duration::from_secs(10);
+    let refused = tokio::time::timeout(limit, app.get_with(&path, &headers)).await;
+    sessions.signal("-CONT");
+    let refused = refused.expect("it is still waiting");
+    assert!(matches!(refused.status.as_u16(), 503 | 504), "{}", refused.status);
+    refused.assert_not_stored();
+
+    let begun = Instant::now();
+    while app.get_with(&path, &headers).await.status != 304 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not recover");
+    }
+}
+
+/// The sessions on a database, except for those that begin later.
+struct Sessions(Vec<String>);
+
+impl Sessions {
+    fn of(postgres: &Postgres, database: &str) -> Self {
+        Self(postgres.run(
+            database,
+            "SELECT pid FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        ))
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").arg(signal).args(&self.0).status().unwrap().success());
+    }
 }

@@ -2,7 +2,7 @@
 //! has a single level, its flight is the whole transaction; otherwise, the first flight begins a
 //! transaction and the last one ends it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::change_log;
 use super::client::{Cells, ClientError, Connection, Execute, Parameter};
@@ -151,8 +151,9 @@ impl Run<'_, '_> {
         let mut tables: Vec<Table> = statements.iter().map(|_| Table::default()).collect();
         let most = self.most.saturating_sub(self.fetched.rows_fetched());
         let mut count = 0;
-        let begun = Instant::now();
-        let mut times = vec![begun.elapsed(); tables.len()];
+        // When the last row of each statement arrived.
+        let begun = self.trace.is_some().then(Instant::now);
+        let mut times = vec![Duration::ZERO; tables.len()];
         let receive = |number: usize, cells: Cells<'_>| {
             let Some(at) = number.checked_sub(first) else { return Ok(()) };
             let Some(table) = tables.get_mut(at) else {
@@ -163,7 +164,9 @@ impl Run<'_, '_> {
                 }
                 return Ok(());
             };
-            times[at] = begun.elapsed();
+            if let Some(begun) = begun {
+                times[at] = begun.elapsed();
+            }
             count += 1;
             if count <= most { table.push(&statements[at].columns, cells) } else { Ok(()) }
         };
@@ -172,9 +175,8 @@ impl Run<'_, '_> {
         if let Some(trace) = self.trace.as_deref_mut() {
             for (at, wanted) in wanted.iter().enumerate() {
                 let ran = trace.run(wanted.place, statements[at], |slot| traced(wanted, slot));
-                let before =
-                    at.checked_sub(1).map_or(std::time::Duration::ZERO, |before| times[before]);
-                (0..tables[at].len()).for_each(|_| trace.row(ran, std::time::Duration::ZERO));
+                let before = at.checked_sub(1).map_or(Duration::ZERO, |before| times[before]);
+                (0..tables[at].len()).for_each(|_| trace.row(ran, Duration::ZERO));
                 trace.end(ran, times[at].saturating_sub(before));
             }
         }

@@ -19,11 +19,12 @@ mod look;
 mod snapshot;
 mod tables;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 pub(in crate::store) use known::Schema;
 pub(in crate::store) use snapshot::Snapshot;
@@ -40,6 +41,9 @@ use crate::store::guard::Guard;
 /// The interval, in milliseconds, in which writes are read that nobody waits for, at most once.
 const NUDGE: u64 = 100;
 
+/// How often those who wait for a check may give up while it lasts.
+const TICK: Duration = Duration::from_millis(100);
+
 /// How often requests are let in between two checks, at least and at most.
 const ROUNDS: (u32, u32) = (2, 8);
 
@@ -53,23 +57,18 @@ pub(in crate::store) struct Feed {
     ended: AtomicU64,
     /// Whether the last check has failed.
     failed: AtomicBool,
+    /// The last check that failed, and why.
+    failure: Mutex<Option<(u64, String)>>,
     /// When a check that nobody waits for was last requested, in milliseconds since `started`.
     nudged: AtomicU64,
     started: Instant,
     /// Whether answers are given from what the subscribers know, without a check before each: see
     /// [`Self::keep_covered`].
     is_relied_on: AtomicBool,
-    progress: watch::Sender<Progress>,
+    /// Wakes those who wait for a check, when it has ended, and from time to time so that they can
+    /// give up: a timer for each of them would cost more than their part of the check.
+    waiting: Notify,
     task: Arc<Task>,
-}
-
-/// The outcomes of checks.
-#[derive(Debug, Default, Clone)]
-struct Progress {
-    /// The last check that succeeded.
-    ended: u64,
-    /// The last check that failed, and why.
-    failed: Option<(u64, String)>,
 }
 
 /// Signals to the task.
@@ -105,7 +104,8 @@ impl Feed {
             nudged: AtomicU64::new(0),
             started: Instant::now(),
             is_relied_on: AtomicBool::new(false),
-            progress: watch::Sender::default(),
+            failure: Mutex::default(),
+            waiting: Notify::new(),
             task: Arc::default(),
         });
         tokio::spawn(follow(Arc::downgrade(&feed), feed.task.clone(), follower));
@@ -117,26 +117,49 @@ impl Feed {
     /// # Errors
     /// The change log cannot be read.
     pub(in crate::store) async fn catch_up(&self) -> Result<(), StoreError> {
+        self.catch_up_by(None).await
+    }
+
+    /// [`Self::catch_up`], limited in time; [`TICK`] is its resolution.
+    ///
+    /// # Errors
+    /// [`StoreError::Late`], and those of [`Self::catch_up`].
+    pub(in crate::store) async fn catch_up_within(
+        &self,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        self.catch_up_by(Some(Instant::now() + limit)).await
+    }
+
+    async fn catch_up_by(&self, deadline: Option<Instant>) -> Result<(), StoreError> {
         let called = self.begun.load(Ordering::SeqCst);
-        let mut progress = self.progress.subscribe();
         self.task.asked.fetch_add(1, Ordering::Relaxed);
         self.task.wake.notify_one();
         loop {
-            {
-                let progress = progress.borrow_and_update();
-                if progress.ended > called {
-                    return Ok(());
-                }
-                if let Some((_, why)) =
-                    progress.failed.as_ref().filter(|(number, _)| *number > called)
-                {
-                    return Err(StoreError::Lost(why.clone()));
-                }
+            // Before the outcome is looked at, so that no end of a check is missed.
+            let woken = self.waiting.notified();
+            if let Some(outcome) = self.outcome(called) {
+                return outcome;
             }
-            if self.task.is_closed.load(Ordering::SeqCst) || progress.changed().await.is_err() {
-                return Err(StoreError::Gone);
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(StoreError::Late);
+            }
+            woken.await;
+        }
+    }
+
+    /// The outcome of a check that began after this many others; None if none has ended yet.
+    fn outcome(&self, checks: u64) -> Option<Result<(), StoreError>> {
+        if self.has_checked_since(checks) {
+            return Some(Ok(()));
+        }
+        if self.has_lost_track() {
+            let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, why)) = failure.as_ref().filter(|(number, _)| *number > checks) {
+                return Some(Err(StoreError::Lost(why.clone())));
             }
         }
+        self.task.is_closed.load(Ordering::SeqCst).then_some(Err(StoreError::Gone))
     }
 
     /// From now on, answers are given without a check before them, so the subscribers must learn of
@@ -223,6 +246,22 @@ impl Feed {
         self.known.schema.load().guard.clone()
     }
 
+    /// The outcome of a check, during which those who wait for it are woken from time to time.
+    async fn while_ticking<T>(&self, check: impl Future<Output = T>) -> T {
+        let mut check = pin!(check);
+        loop {
+            match tokio::time::timeout(TICK, &mut check).await {
+                Ok(outcome) => return outcome,
+                Err(_) => self.waiting.notify_waiters(),
+            }
+        }
+    }
+
+    fn note_failure(&self, check: u64, error: &StoreError) {
+        let failure = Some((check, error.to_string()));
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
     /// Ends its task, which closes its connection.
     pub(in crate::store) async fn close(&self) {
         self.end();
@@ -233,7 +272,7 @@ impl Feed {
     fn end(&self) {
         self.task.is_closed.store(true, Ordering::SeqCst);
         self.task.wake.notify_one();
-        self.progress.send_modify(|_| {});
+        self.waiting.notify_waiters();
     }
 }
 
@@ -252,15 +291,13 @@ async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
             return;
         };
         let number = feed.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let result = follower.check(&feed.known).await;
+        let result = feed.while_ticking(follower.check(&feed.known)).await;
         feed.failed.store(result.is_err(), Ordering::SeqCst);
-        if result.is_ok() {
-            feed.ended.store(number, Ordering::SeqCst);
+        match result {
+            Ok(()) => feed.ended.store(number, Ordering::SeqCst),
+            Err(error) => feed.note_failure(number, &error),
         }
-        feed.progress.send_modify(|progress| match result {
-            Ok(()) => progress.ended = number,
-            Err(error) => progress.failed = Some((number, error.to_string())),
-        });
+        feed.waiting.notify_waiters();
         drop(feed);
         gather(&task).await;
     }

@@ -3,6 +3,7 @@
 mod mutate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ahead::{self, Frame, Seen};
 use super::change_log;
@@ -135,6 +136,14 @@ impl Store {
     /// The change log cannot be read.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         self.0.feed.catch_up().await
+    }
+
+    /// [`Self::catch_up`], limited in time.
+    ///
+    /// # Errors
+    /// [`StoreError::Late`], and those of [`Self::catch_up`].
+    pub async fn catch_up_within(&self, limit: Duration) -> Result<(), StoreError> {
+        self.0.feed.catch_up_within(limit).await
     }
 
     /// See [`Feed::keep_covered`].

@@ -5,8 +5,6 @@
 mod numeric;
 mod time;
 
-use std::fmt::Write as _;
-
 use bytes::BufMut;
 
 use super::client::{Cells, ClientError, Parameter, int};
@@ -254,7 +252,11 @@ impl Table {
                 numeric::decode(bytes, scale).map_or(Cell::Other, Cell::Int)
             }
             Scalar::IdUuid | Scalar::Uuid => match uuid::Uuid::from_slice(bytes) {
-                Ok(uuid) => self.written(|text| write!(text, "{}", uuid.hyphenated())),
+                Ok(uuid) => {
+                    let mut buffer = uuid::Uuid::encode_buffer();
+                    let hyphenated: &str = uuid.hyphenated().encode_lower(&mut buffer);
+                    self.string(hyphenated.as_bytes())
+                }
                 Err(_) => self.string(bytes),
             },
             Scalar::DateTime => match int(bytes) {

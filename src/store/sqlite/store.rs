@@ -114,6 +114,14 @@ impl Store {
         self.read_on().await
     }
 
+    /// [`Self::catch_up`], limited in time.
+    ///
+    /// # Errors
+    /// [`StoreError::Late`], and those of [`Self::catch_up`].
+    pub async fn catch_up_within(&self, limit: Duration) -> Result<(), StoreError> {
+        tokio::time::timeout(limit, self.catch_up()).await.unwrap_or(Err(StoreError::Late))
+    }
+
     /// Reports every change from here on to this subscriber, and returns the position from where.
     /// It learns of a change before [`Self::catch_up`] returns to any caller who called after the
     /// commit.
