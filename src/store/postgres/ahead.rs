@@ -33,14 +33,13 @@ pub(super) struct Seen {
     pub(super) newest: Version,
 }
 
-/// The statements that begin a transaction, and its settings.
-#[derive(Debug, Clone)]
+/// The statements that begin a transaction.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     /// Sent first if there is only one flight. None: nothing.
-    pub(super) alone: Option<String>,
+    pub(super) alone: Option<&'static str>,
     /// Sent first if there are several flights.
-    pub(super) begin: String,
-    pub(super) settings: Vec<String>,
+    pub(super) begin: &'static str,
 }
 
 /// Reads everything that an answer needs from one state of the database; returns which.
@@ -63,8 +62,7 @@ pub(super) async fn snapshot<'l>(
         let mut around = Around::default();
         if is_first {
             is_open = goes_on || frame.alone.is_some();
-            let begin = if goes_on { Some(&frame.begin) } else { frame.alone.as_ref() };
-            around.before.extend(begin.into_iter().chain(&frame.settings).map(String::as_str));
+            around.before = if goes_on { Some(frame.begin) } else { frame.alone };
             around.state = Some(&mut seen);
         }
         if is_open && !goes_on {
@@ -107,7 +105,7 @@ pub(super) async fn within<'l>(
 /// The statements around a flight's queries.
 #[derive(Default)]
 struct Around<'a> {
-    before: Vec<&'a str>,
+    before: Option<&'static str>,
     state: Option<&'a mut Seen>,
     after: Option<&'static str>,
 }

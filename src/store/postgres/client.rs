@@ -19,6 +19,7 @@ mod stream;
 mod tls;
 mod wire;
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -82,6 +83,8 @@ pub struct Connection {
     parameters: HashMap<String, String>,
     cancel: CancelToken,
     session: Session,
+    /// What each transaction begins with, if anything.
+    transaction_settings: Option<Arc<str>>,
     status: TransactionStatus,
     /// Syncs that have not been answered yet.
     syncs: u32,
@@ -138,6 +141,7 @@ impl Connection {
                 parameters: greeting.parameters,
                 cancel: CancelToken { url: Arc::new(url.clone()), key: greeting.key },
                 session,
+                transaction_settings: session.transaction_settings(url).map(Arc::from),
                 status: TransactionStatus::Idle,
                 syncs: 0,
                 is_finishing: false,
@@ -261,6 +265,17 @@ impl Connection {
     /// Those of the server, with the position in the text.
     pub async fn script(&mut self, sql: &str) -> Result<Vec<Rows>, ClientError> {
         self.ready().await?;
+        let begins = self.status == TransactionStatus::Idle && sql.starts_with("BEGIN");
+        if let Some(settings) = self.transaction_settings.clone().filter(|_| begins) {
+            let (begin, rest) = sql.split_at(sql.find(';').unwrap_or(sql.len()));
+            let mut all = self.script_as_is(&format!("{begin}; {settings}{rest}")).await?;
+            all.remove(1);
+            return Ok(all);
+        }
+        self.script_as_is(sql).await
+    }
+
+    async fn script_as_is(&mut self, sql: &str) -> Result<Vec<Rows>, ClientError> {
         frontend::query(sql, &mut self.wire.outbox).map_err(unsendable)?;
         self.syncs += 1;
         let mut all = Vec::new();
@@ -369,9 +384,42 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a flight and receives its answer. Errors come with a flag: whether a statement was
-    /// used that had been prepared earlier.
+    /// Sends a flight, with the transaction's settings if it begins one, and receives its answer.
+    /// Errors come with a flag: whether a statement was used that had been prepared earlier.
     async fn fly(
+        &mut self,
+        executes: &[Execute<'_>],
+        receive: &mut impl FnMut(usize, Cells<'_>) -> Result<(), ClientError>,
+    ) -> Result<Vec<u64>, (ClientError, bool)> {
+        let begins = self.status == TransactionStatus::Idle;
+        let Some(settings) = self.transaction_settings.clone().filter(|_| begins) else {
+            return self.fly_as_is(executes, receive).await;
+        };
+        // A transaction's isolation must be set before its first query.
+        let at = usize::from(executes.first().is_some_and(|first| first.sql.starts_with("BEGIN")));
+        let mut all = executes.to_vec();
+        all.insert(at, Execute::text(&settings, &[]));
+        let mut receive = |number: usize, cells: Cells<'_>| match number.cmp(&at) {
+            Ordering::Less => receive(number, cells),
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => receive(number - 1, cells),
+        };
+        match self.fly_as_is(&all, &mut receive).await {
+            Ok(mut affected) => {
+                affected.remove(at);
+                Ok(affected)
+            }
+            Err((mut error, reused)) => {
+                if let ClientError::Server(error) = &mut error {
+                    let number = error.statement.map(|number| number - usize::from(number > at));
+                    error.statement = number;
+                }
+                Err((error, reused))
+            }
+        }
+    }
+
+    async fn fly_as_is(
         &mut self,
         executes: &[Execute<'_>],
         receive: &mut impl FnMut(usize, Cells<'_>) -> Result<(), ClientError>,

@@ -60,10 +60,9 @@ pub(super) struct Frame<'s> {
     pub(super) schema: &'s Schema,
     /// Whether it was checked since the mutation arrived.
     pub(super) is_checked: bool,
-    /// The statements that begin a transaction.
-    pub(super) begin: &'s [String],
-    /// Whether settings do not outlast a transaction, so that every transaction must begin with
-    /// them.
+    /// The statement that begins a transaction.
+    pub(super) begin: &'static str,
+    /// Whether every transaction must begin with it, because the session's defaults are not ours.
     pub(super) pooled: bool,
 }
 
@@ -252,7 +251,7 @@ impl<'w, 'c> Run<'w, 'c> {
             self.push(Text::Fixed("COMMIT"), Gives::Nothing, |_| {});
             return self.flush().await;
         }
-        self.send(0).await
+        self.send(None).await
     }
 
     /// Sends everything so far, within a transaction.
@@ -260,15 +259,14 @@ impl<'w, 'c> Run<'w, 'c> {
         if self.flight.is_empty() {
             return Ok(());
         }
-        let begin =
-            if std::mem::replace(&mut self.is_open, true) { 0 } else { self.frame.begin.len() };
+        let begin = (!std::mem::replace(&mut self.is_open, true)).then_some(self.frame.begin);
         self.send(begin).await
     }
 
-    async fn send(&mut self, begin: usize) -> Result<(), Stop> {
+    async fn send(&mut self, begin: Option<&str>) -> Result<(), Stop> {
         let rows = usize::try_from(self.rows.max(1)).unwrap_or(usize::MAX);
         let most_bytes = (self.most_bytes / rows).saturating_sub(BYTES_OF_ROW) / BYTES_OF_BYTE;
-        let (flight, begin) = (std::mem::take(&mut self.flight), &self.frame.begin[..begin]);
+        let flight = std::mem::take(&mut self.flight);
         let checks = || self.frame.feed.checks();
         let (fetched, keys) = (&mut self.fetched, &mut self.keys);
         let sent = flight.send(self.connection, begin, most_bytes, checks, fetched, keys);

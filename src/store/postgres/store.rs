@@ -34,6 +34,11 @@ const LEAST_WRITERS: usize = 8;
 /// How often an answer is read again because the schema has changed meanwhile.
 const READINGS: u32 = 5;
 
+/// The search path that the session began with, with temporary tables at the end unless it already
+/// places them.
+const SEARCH_PATH: &str = "SELECT concat_ws(', ', nullif(reset_val, ''),
+  CASE WHEN reset_val !~ '\\mpg_temp\\M' THEN 'pg_temp' END) FROM pg_settings WHERE name = 'search_path'";
+
 /// A database on a server. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Parts>);
@@ -49,8 +54,8 @@ struct Parts {
     rendered: Rendered,
     /// What surrounds the statements of an answer.
     reading: Frame,
-    /// The statements that begin a mutation.
-    writing: Vec<String>,
+    /// The statement that begins a mutation.
+    writing: &'static str,
 }
 
 impl Store {
@@ -72,14 +77,6 @@ impl Store {
             |role| Session { statement_timeout: url.statement_timeout, pooled: url.pooled, role };
         let pool = |role, size| Pool::new(url.clone(), session(role), size, url.pool_timeout);
         let feed = Feed::start(url, session(Role::Check), model.clone(), subscribers).await?;
-        let milliseconds = url.statement_timeout.as_millis();
-        let settings = match url.pooled {
-            true => vec![
-                format!("SET LOCAL statement_timeout = {milliseconds}"),
-                "SET LOCAL jit = off".to_owned(),
-            ],
-            false => Vec::new(),
-        };
         let (begin, write) = match url.pooled {
             true => (
                 "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
@@ -87,12 +84,7 @@ impl Store {
             ),
             false => ("BEGIN", "BEGIN"),
         };
-        let reading = Frame {
-            alone: url.pooled.then(|| begin.to_owned()),
-            begin: begin.to_owned(),
-            settings: settings.clone(),
-        };
-        let writing = std::iter::once(write.to_owned()).chain(settings).collect();
+        let reading = Frame { alone: url.pooled.then_some(begin), begin };
         let store = Self(Arc::new(Parts {
             model: model.clone(),
             clock,
@@ -102,7 +94,7 @@ impl Store {
             writers: Writers::start()?,
             rendered: Rendered::default(),
             reading,
-            writing,
+            writing: write,
         }));
         store.identity().await?;
         tokio::spawn(store.0.readers.clone().warm());
@@ -354,14 +346,13 @@ impl Store {
 }
 
 /// With the search path that the role has now. Were it changed later, new connections would find
-/// other tables than the connection that learns of their changes. (A pooler refuses to set it.)
+/// other tables than the connection that learns of their changes. Temporary tables come last:
+/// behind a pooler, another program may have left some in the server's session, which would hide
+/// ours.
 async fn with_search_path(url: &PostgresUrl) -> Result<PostgresUrl, StoreError> {
-    if url.pooled {
-        return Ok(url.clone());
-    }
-    let mut connection = Connection::connect(url, Session::new(Role::Check)).await?;
-    let rows =
-        connection.query(Execute::text("SELECT current_setting('search_path')", &[])).await?;
+    let session = Session { pooled: url.pooled, ..Session::new(Role::Check) };
+    let mut connection = Connection::connect(url, session).await?;
+    let rows = connection.query(Execute::text(SEARCH_PATH, &[])).await?;
     connection.close().await;
     let search_path = rows.first().map(|row| row.string(0));
     Ok(PostgresUrl { search_path, ..url.clone() })

@@ -53,8 +53,8 @@ pub(super) struct Transaction<'s> {
     model: &'s Model,
     rendered: &'s Rendered,
     guard: Arc<Guard>,
-    /// The statements that begin it.
-    begin: &'s [String],
+    /// The statement that begins it.
+    begin: &'static str,
     has_begun: Cell<bool>,
     fate: Cell<Fate>,
 }
@@ -71,7 +71,7 @@ impl<'s> Transaction<'s> {
         model: &'s Model,
         rendered: &'s Rendered,
         guard: Arc<Guard>,
-        begin: &'s [String],
+        begin: &'static str,
     ) -> Self {
         let (has_begun, fate) = (Cell::new(false), Cell::default());
         Self { lease: Mutex::new(lease), model, rendered, guard, begin, has_begun, fate }
@@ -128,15 +128,14 @@ impl<'s> Transaction<'s> {
         }
     }
 
-    /// Runs statements; the first ones follow those that begin the transaction.
+    /// Runs statements; the first ones follow the one that begins the transaction.
     async fn flight(&self, executes: &[Execute<'_>]) -> Result<Vec<Rows>, ClientError> {
         let mut lease = self.lease.lock().await;
-        let before = if self.has_begun.replace(true) { &[] } else { self.begin };
-        let begin = before.iter().map(|sql| Execute::text(sql, &[]));
-        let all: Vec<Execute<'_>> = begin.chain(executes.iter().copied()).collect();
+        let begin = (!self.has_begun.replace(true)).then(|| Execute::text(self.begin, &[]));
+        let all: Vec<Execute<'_>> = begin.into_iter().chain(executes.iter().copied()).collect();
         let result = lease.connection().flight(&all).await;
         let mut rows = result.inspect_err(|error| self.failed(error))?;
-        Ok(rows.split_off(before.len()))
+        Ok(rows.split_off(usize::from(begin.is_some())))
     }
 
     fn statement(

@@ -11,6 +11,16 @@ use super::error::{ClientError, ServerError};
 use super::wire::Wire;
 use crate::config::PostgresUrl;
 
+/// How the server reads and writes SQL and values.
+const SYNTAX: [(&str, &str); 6] = [
+    ("quote_all_identifiers", "off"),
+    ("transform_null_equals", "off"),
+    ("array_nulls", "on"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("IntervalStyle", "postgres"),
+];
+
 /// The purpose of a connection, which determines the settings of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -61,38 +71,65 @@ impl Session {
             // A pooler refuses the settings that it does not keep for each client.
             return settings;
         }
-        let others = [
-            ("quote_all_identifiers", "off"),
-            ("transform_null_equals", "off"),
-            ("array_nulls", "on"),
-            ("extra_float_digits", "1"),
-            ("bytea_output", "hex"),
-            ("IntervalStyle", "postgres"),
-            // The pool closes what it does not need.
-            ("idle_session_timeout", "0"),
-            ("jit", "off"),
-        ];
-        settings.extend(others.map(|(name, value)| (name, value.to_owned())));
-        if self.role == Role::Admin {
-            settings.push(("statement_timeout", "0".to_owned()));
-            settings.push(("idle_in_transaction_session_timeout", "0".to_owned()));
-            return settings;
-        }
-        let milliseconds = self.statement_timeout.as_millis().max(1);
-        settings.push(("statement_timeout", milliseconds.to_string()));
-        settings.push(("idle_in_transaction_session_timeout", milliseconds.to_string()));
-        if self.role == Role::Write {
-            settings.push(("default_transaction_isolation", "read committed".to_owned()));
-            settings.push(("default_transaction_read_only", "off".to_owned()));
-        } else {
-            settings.push(("default_transaction_isolation", "repeatable read".to_owned()));
-            settings.push(("default_transaction_read_only", "on".to_owned()));
-        }
-        if self.role == Role::Check {
-            settings.push(("plan_cache_mode", "force_generic_plan".to_owned()));
-        }
+        settings.extend(SYNTAX.map(|(name, value)| (name, value.to_owned())));
+        settings.extend(self.limits());
+        // The pool closes what it does not need.
+        settings.push(("idle_session_timeout", "0".to_owned()));
+        let transactions = match self.role {
+            Role::Admin => return settings,
+            Role::Write => ("read committed", "off"),
+            Role::Read | Role::Check => ("repeatable read", "on"),
+        };
+        settings.push(("default_transaction_isolation", transactions.0.to_owned()));
+        settings.push(("default_transaction_read_only", transactions.1.to_owned()));
         settings
     }
+
+    fn limits(&self) -> Vec<(&'static str, String)> {
+        let milliseconds = match self.role {
+            Role::Admin => 0,
+            _ => self.statement_timeout.as_millis().max(1),
+        };
+        let mut limits = vec![
+            ("jit", "off".to_owned()),
+            ("statement_timeout", milliseconds.to_string()),
+            ("idle_in_transaction_session_timeout", milliseconds.to_string()),
+        ];
+        if self.role == Role::Check {
+            limits.push(("plan_cache_mode", "force_generic_plan".to_owned()));
+        }
+        limits
+    }
+
+    /// The statement that each transaction begins with, after BEGIN if it has one. Behind a pooler,
+    /// the server's session may have been used by others, and may have begun before or after the
+    /// settings of the role or the database were changed.
+    pub(super) fn transaction_settings(&self, url: &PostgresUrl) -> Option<String> {
+        if !self.pooled {
+            return None;
+        }
+        let path = url.search_path.iter().map(|path| ("search_path", path.clone()));
+        let mut settings: Vec<(&str, String)> = path.chain(self.limits()).collect();
+        if self.role == Role::Admin {
+            settings.extend(SYNTAX.map(|(name, value)| (name, value.to_owned())));
+        }
+        Some(local(&settings))
+    }
+
+    /// The statement that must come first in a transaction that reads definitions as text, if the
+    /// session does not have these settings: they cost too much to be set in each transaction.
+    pub fn syntax_settings(&self) -> Option<String> {
+        let is_set = !self.pooled || self.role == Role::Admin;
+        (!is_set).then(|| local(&SYNTAX.map(|(name, value)| (name, value.to_owned()))))
+    }
+}
+
+/// Sets these until the end of the transaction.
+fn local(settings: &[(&str, String)]) -> String {
+    let set = settings.iter().map(|(name, value)| {
+        format!("set_config('{name}', '{}', true)", value.replace('\'', "''"))
+    });
+    format!("SELECT {}", set.collect::<Vec<_>>().join(", "))
 }
 
 /// What the server reports at the start of a session.
@@ -124,7 +161,8 @@ pub(super) async fn start(
     let mut parameters = vec![("user", user.as_str()), ("application_name", application)];
     parameters.extend(url.database.as_deref().map(|database| ("database", database)));
     parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
-    parameters.extend(url.search_path.as_deref().map(|path| ("search_path", path)));
+    let search_path = url.search_path.as_deref().filter(|_| !session.pooled);
+    parameters.extend(search_path.map(|path| ("search_path", path)));
     frontend::startup_message(parameters, &mut wire.outbox).map_err(unsendable)?;
 
     let mut greeting = Greeting::default();

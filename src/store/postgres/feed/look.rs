@@ -53,9 +53,11 @@ pub(super) async fn look(
     let around = connection.query(Execute::binary(definition::AROUND, &[])).await?;
     let around = definition::print_in(&around);
     let watch = Watch::of(&connection.query(Execute::text(definition::NAMES, &[])).await?);
-    let statements = catalogue::statements();
-    let flight: Vec<Execute<'_>> = statements.iter().map(|sql| Execute::text(sql, &[])).collect();
-    let catalogue = Catalogue::of(&connection.flight(&flight).await?);
+    let (settings, statements) = (connection.session().syntax_settings(), catalogue::statements());
+    let all = settings.iter().chain(&statements);
+    let flight: Vec<Execute<'_>> = all.map(|sql| Execute::text(sql, &[])).collect();
+    let rows = connection.flight(&flight).await?;
+    let catalogue = Catalogue::of(&rows[usize::from(settings.is_some())..]);
     let facts = match catalogue.table("_freshql_version") {
         Some(_) => {
             let rows = connection.query(Execute::text(check::BASES, &[])).await?;

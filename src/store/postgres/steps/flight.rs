@@ -121,12 +121,12 @@ impl<'w> Flight<'w> {
         self.wanted.len() - 1
     }
 
-    /// Sends everything, after these statements. `most_bytes`: the limit for a row's strings.
+    /// Sends everything, after this statement. `most_bytes`: the limit for a row's strings.
     /// `checks`: how many have begun. False: a statement did not have its effect.
     pub(super) async fn send(
         mut self,
         connection: &mut Connection,
-        begin: &[String],
+        begin: Option<&str>,
         most_bytes: usize,
         checks: impl Fn() -> u64,
         fetched: &mut Fetched<KeptRow>,
@@ -141,13 +141,13 @@ impl<'w> Flight<'w> {
             .iter()
             .map(|call| call.parameters.iter().map(Encoded::parameter).collect())
             .collect();
-        let begin = begin.iter().map(|sql| Execute::binary(sql, &[]));
-        let first = begin.len();
+        let begin = begin.map(|sql| Execute::binary(sql, &[]));
+        let first = usize::from(begin.is_some());
         let own = calls
             .iter()
             .zip(&parameters)
             .map(|(call, parameters)| Execute::binary(&call.text, parameters));
-        let executes: Vec<Execute<'_>> = begin.chain(own).collect();
+        let executes: Vec<Execute<'_>> = begin.into_iter().chain(own).collect();
         let mut tables: Vec<Table> = wanted.iter().map(|_| Table::default()).collect();
         let mut done = 0;
         let mut analysed: Vec<(usize, i64)> = Vec::new();

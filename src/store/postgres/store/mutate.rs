@@ -77,7 +77,7 @@ impl Store {
                 feed: &parts.feed,
                 schema: &schema,
                 is_checked,
-                begin: &parts.writing,
+                begin: parts.writing,
                 pooled: parts.reading.alone.is_some(),
             };
             let outcome = steps::run(lease.connection(), &frame, writing).await;
@@ -150,7 +150,7 @@ impl Store {
                 &parts.model,
                 &parts.rendered,
                 parts.feed.guard(),
-                &parts.writing,
+                parts.writing,
             );
             let written = writing.write(&transaction).await;
             let committed = match &written {
