@@ -10,7 +10,7 @@ use freshql::model::{Model, parse};
 use freshql::store::change_log::Change;
 use freshql::store::{Admin, FeedEvent, Store, Subscriber};
 
-use crate::postgres::Postgres;
+use crate::postgres::{Pooler, Postgres};
 
 const SDL: &str = r#"
 type Shop @entity { id: ID! @id name: String! @unique goods: [Good!]! @derivedFrom(field: "shop") }
@@ -388,7 +388,12 @@ fn the_statements_of_a_check_read_nothing_but_the_index() {
 async fn after_a_restart_nodes_forget_and_after_a_crash_a_new_life_begins() {
     let Some(postgres) = Postgres::start() else { return };
     let database = database(&postgres, "lives");
-    let nodes = [Node::open(&database).await, Node::open(&database).await];
+    let mut nodes = vec![Node::open(&database).await, Node::open(&database).await];
+    // A pooler keeps its clients' connections while the server restarts.
+    let pooler = Pooler::start(&postgres, "lives");
+    if let Some(pooler) = &pooler {
+        nodes.push(Node::open(&pooler.url.parse().unwrap()).await);
+    }
     let run = |sql: &str| postgres.run("lives", sql);
     let life = || run("SELECT life FROM _freshql_run");
     run("INSERT INTO shops (id, name) VALUES ('a', 'a')");

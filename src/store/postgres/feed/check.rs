@@ -49,9 +49,8 @@ pub(super) struct Follower {
 
 struct Connected {
     connection: Connection,
-    /// The database's oid, as a parameter.
-    database: String,
-    server: String,
+    /// The database's oid, as a parameter. None: a pooler may lead to another one at any time.
+    database: Option<String>,
 }
 
 /// The result of a check's first statement.
@@ -66,10 +65,11 @@ type Watched = (i64, Option<i64>);
 
 /// The columns of a [`Watch`] follow.
 const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
-  (SELECT life FROM _freshql_run WHERE self = tableoid AND db = $1::oid), (SELECT floor FROM _freshql_run)";
+  (SELECT life FROM _freshql_run WHERE self = tableoid
+    AND db = coalesce($1::oid, (SELECT oid FROM pg_database WHERE datname = current_database()))),
+  (SELECT floor FROM _freshql_run), pg_postmaster_start_time()";
 const WHERE: &str =
-    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), pg_postmaster_start_time(),
-  pg_is_in_recovery()";
+    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), pg_is_in_recovery()";
 const STANDBY: &str =
     "the server is a standby, which shows changes before they count: connect to the primary server";
 
@@ -186,12 +186,12 @@ impl Follower {
     async fn read(&mut self, since: Option<&Snapshot>) -> Result<(Now, Vec<Rows>), StoreError> {
         for _ in 0..3 {
             let sql = self.watch.behind(NOW);
-            let Connected { database, server, connection } = self.connected().await?;
+            let Connected { database, connection } = self.connected().await?;
             let (xmax, running) = since
                 .map(|since| (since.xmax.to_string(), since.running_array()))
                 .unwrap_or_default();
-            let (database, xmax) = ([Parameter::Text(database)], [Parameter::Text(&xmax)]);
-            let running = [Parameter::Text(&running)];
+            let database = [database.as_deref().map_or(Parameter::Null, Parameter::Text)];
+            let (xmax, running) = ([Parameter::Text(&xmax)], [Parameter::Text(&running)]);
             let mut flight = vec![Execute::binary(&sql, &database)];
             if let Some(since) = since {
                 flight.push(Execute::binary(change_log::SINCE, &xmax));
@@ -200,7 +200,6 @@ impl Follower {
                 }
             }
             let result = tokio::time::timeout(LONGEST, connection.flight(&flight)).await;
-            let server = server.clone();
             if let Ok(Err(ClientError::Server(error))) = &result
                 && (error.code.starts_with("42") || error.code.starts_with("3F"))
                 && self.watch != Watch::nothing()
@@ -216,7 +215,7 @@ impl Follower {
                 .settled(result.unwrap_or(Err(ClientError::Late("reading the change log"))))
                 .await?;
             let records = rows.split_off(1);
-            match now(&rows[0], server)? {
+            match now(&rows[0])? {
                 Some(now) => return Ok((now, records)),
                 // A copy, or empty after a crash: the first server to notice starts a new life.
                 None => self.begin_life().await?,
@@ -304,15 +303,15 @@ async fn connect(url: &PostgresUrl, session: Session) -> Result<Connected, Clien
     let mut connection = Connection::connect(url, session).await?;
     let rows = connection.query(Execute::text(WHERE, &[])).await?;
     let row = rows.first();
-    if row.is_some_and(|row| row.is(2)) {
+    if row.is_some_and(|row| row.is(1)) {
         return Err(ClientError::Login(STANDBY.to_owned()));
     }
-    let (database, server) = row.map(|row| (row.string(0), row.string(1))).unwrap_or_default();
-    Ok(Connected { connection, database, server })
+    let database = row.filter(|_| !session.pooled).map(|row| row.string(0));
+    Ok(Connected { connection, database })
 }
 
 /// None if no server has started this life of the database yet.
-fn now(rows: &Rows, server: String) -> Result<Option<Now>, StoreError> {
+fn now(rows: &Rows) -> Result<Option<Now>, StoreError> {
     let broken = || StoreError::Corrupt("the database does not tell its snapshot".to_owned());
     let row = rows.first().ok_or_else(broken)?;
     if row.is(1) {
@@ -320,7 +319,8 @@ fn now(rows: &Rows, server: String) -> Result<Option<Now>, StoreError> {
     }
     let snapshot = row.bytes(0).and_then(Snapshot::read).ok_or_else(broken)?;
     let Some(Life { life, floor }) = Life::read(&row, 2, 3) else { return Ok(None) };
-    let watched = row.int(4).map(|analysed| (analysed, row.int(5)));
+    let server = row.int(4).ok_or_else(broken)?;
+    let watched = row.int(5).map(|analysed| (analysed, row.int(6)));
     Ok(Some(Now { applied: Applied { snapshot, life, server }, floor, watched }))
 }
 

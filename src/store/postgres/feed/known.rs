@@ -77,7 +77,7 @@ pub(super) struct Applied {
     pub(super) snapshot: Snapshot,
     pub(super) life: [u8; 16],
     /// When the server was started: after a restart, it could be an older copy of itself.
-    pub(super) server: String,
+    pub(super) server: i64,
 }
 
 impl Applied {
