@@ -356,8 +356,10 @@ fn bound_list(
         ));
     }
     let size = first.or(last).unwrap_or(entity.default_page_size());
-    // One more row tells whether there is a next page.
-    let limit = slots.push(Value::Int(i64::from(size) + 1));
+    // One more row tells whether the list goes on, if anybody asks.
+    let backward = last.is_some();
+    let one_more = if backward { plan.wants.previous } else { plan.wants.next };
+    let limit = slots.push(Value::Int(i64::from(size) + i64::from(one_more)));
 
     let mut columns = plan.columns.clone();
     let mut cursor = Vec::new();
@@ -366,8 +368,7 @@ fn bound_list(
             cursor.push(row_index(entity.key, *column, &mut columns));
         }
     }
-    let list =
-        List { from, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
+    let list = List { from, cut: plan.cut, filter, order, after, before, backward, limit };
     // A count needs no order.
     let order = if plan.wants.rows { list.order.as_slice() } else { &[] };
     let mut watch = Watch::new(model, &slots.values);

@@ -14,6 +14,9 @@ use crate::model::scalar::ValueRef;
 use crate::model::{Model, Value};
 use crate::store::{Fetched, Levels, Parents, Row, Wanted};
 
+/// A fast hash, seeded at random because clients choose the values.
+type Set<T> = HashSet<T, foldhash::fast::RandomState>;
+
 /// The rows that an answer needs.
 pub(super) struct Fetch<'a> {
     bound: &'a BoundPlan,
@@ -275,7 +278,8 @@ fn of_edge(field: &EdgeField) -> Option<&Object> {
 
 /// The distinct values of a column, without NULL.
 fn distinct<R: Row>(rows: &[&R], index: usize) -> Vec<Value> {
-    let (mut texts, mut numbers, mut all) = (HashSet::new(), HashSet::new(), Vec::new());
+    let (mut texts, mut numbers) = (Set::default(), Set::default());
+    let mut all = Vec::new();
     for row in rows {
         let value = row.get(index);
         let is_new = match value {
