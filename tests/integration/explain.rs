@@ -395,7 +395,7 @@ fn the_command_prints_a_report() {
           with "ada"
           gave 1 row …
       1 × SELECT "t"."id", "t"."_version" FROM "books" AS "t" WHERE "t"."title" >= ?1 AND "t"."title" < ?2 ORDER BY "t"."id" ASC LIMIT ?3
-          with "On", "Oo", 21
+          with "On", "Oo", 20
           gave 2 rows …
       1 × SELECT "t"."id", "t"."_version", "t"."name" FROM "authors" AS "t" WHERE "t"."id" = ?1
           with "nobody"
