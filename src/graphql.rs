@@ -27,6 +27,7 @@ pub(crate) mod read;
 mod residual;
 mod rules;
 mod shown;
+mod unreadable;
 mod watch;
 pub(crate) mod write;
 

@@ -43,7 +43,7 @@ pub use guard::{Guard, REMEDY};
 pub use reading::{Levels, Reading};
 pub use scratch::{ScratchDatabases, shape};
 pub use select::{Ask, ListQueries, Query, Shape, Slot, SlotValue};
-pub use source::{Observed, Parents, Row, Source, State, Wanted};
+pub use source::{Kept, Observed, Parents, Row, Source, State, Wanted, keep};
 pub use statement::Statement;
 pub use steps::{Allowed, Change, Condition, Expects, OnceOnly, Rules, Step};
 pub use transaction::{KeptAnswer, NoEffect, Refusal, Transaction, Writing};

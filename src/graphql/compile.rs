@@ -393,17 +393,19 @@ impl<'a> Compiler<'a> {
         Ok(match field.kind {
             model::FieldKind::Scalar(id) => {
                 self.hint(parent, field.cache, None, merged);
-                let column = entity.column(id);
                 let index = row_index(entity.key, id, columns);
-                let (scalar, nullable) = (column.scalar, column.nullable);
-                match column.global {
-                    Some(target) => ObjectFieldKind::Id { index, scalar, target, nullable },
-                    None => ObjectFieldKind::Value { index, scalar, nullable },
+                let model::Column { scalar, nullable, global, .. } = *entity.column(id);
+                match global {
+                    Some(target) => {
+                        ObjectFieldKind::Id { column: id, index, scalar, target, nullable }
+                    }
+                    None => ObjectFieldKind::Value { column: id, index, scalar, nullable },
                 }
             }
             model::FieldKind::ToOne { column, target } => {
                 let key = self.model.entity(target).key;
                 ObjectFieldKind::ToOne {
+                    column,
                     index: row_index(entity.key, column, columns),
                     nullable: entity.column(column).nullable
                         || !self.model.is_open(target, Access::Read),

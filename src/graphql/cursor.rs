@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::model::scalar::ValueRef;
-use crate::model::{ColumnId, Entity, Order, Scalar, Value};
+use crate::model::{Column, ColumnId, Entity, Order, Scalar, Value};
 
 /// Raise this when the format changes, so that old cursors are refused instead of misread.
 const FORMAT: u8 = 1;
@@ -33,16 +33,23 @@ pub fn ordering_id(entity: &Entity, order: &[(ColumnId, Order)]) -> OrderingId {
 }
 
 /// Encodes the position of a row whose ordering columns have these values.
+///
+/// # Errors
+/// The column whose value no cursor can hold: no page could continue from it.
 pub fn encode<'a>(
     ordering: OrderingId,
-    values: impl Iterator<Item = ValueRef<'a>>,
+    entity: &Entity,
+    values: impl Iterator<Item = (ColumnId, ValueRef<'a>)>,
     out: &mut String,
-) {
+) -> Result<(), ColumnId> {
     let mut bytes = vec![FORMAT];
     bytes.extend_from_slice(&ordering.0);
-    for value in values {
+    for (id, value) in values {
+        if !fits(entity.column(id), value) {
+            return Err(id);
+        }
         match value {
-            ValueRef::Null | ValueRef::Other => bytes.push(b'n'),
+            ValueRef::Null | ValueRef::Other(_) => bytes.push(b'n'),
             ValueRef::Int(value) => {
                 bytes.push(b'i');
                 bytes.extend_from_slice(&value.to_be_bytes());
@@ -59,6 +66,7 @@ pub fn encode<'a>(
         }
     }
     URL_SAFE_NO_PAD.encode_string(bytes, out);
+    Ok(())
 }
 
 /// Decodes a cursor of this ordering.
@@ -87,22 +95,26 @@ pub fn decode(
     for (column, _) in order {
         let column = entity.column(*column);
         let value = take(&mut rest).ok_or(MALFORMED)?;
-        let fits = match &value {
-            Value::Null => column.nullable,
-            // In tables of other programs, Float columns may hold integers, and String columns
-            // integers and floats.
-            Value::Int(_) => column.scalar == Scalar::String || !is_text(column.scalar),
-            Value::Real(real) => {
-                matches!(column.scalar, Scalar::Float | Scalar::String) && real.is_finite()
-            }
-            Value::Text(_) => is_text(column.scalar),
-        };
-        if !fits {
+        if !fits(column, value.as_ref()) {
             return Err(MALFORMED);
         }
         values.push(value);
     }
     if rest.is_empty() { Ok(values) } else { Err(MALFORMED) }
+}
+
+/// Whether a column can have this value, as far as its place in an order is concerned. Floats need
+/// not be finite, and strings need not have the form of their type.
+fn fits(column: &Column, value: ValueRef<'_>) -> bool {
+    match value {
+        ValueRef::Null => column.nullable,
+        // In tables of other programs, Float columns may hold integers, and String columns integers
+        // and floats.
+        ValueRef::Int(_) => column.scalar == Scalar::String || !is_text(column.scalar),
+        ValueRef::Real(_) => matches!(column.scalar, Scalar::Float | Scalar::String),
+        ValueRef::Text(_) => is_text(column.scalar),
+        ValueRef::Other(_) => false,
+    }
 }
 
 fn take(rest: &mut &[u8]) -> Option<Value> {

@@ -285,7 +285,7 @@ fn distinct<R: Row>(rows: &[&R], index: usize) -> Vec<Value> {
         let is_new = match value {
             ValueRef::Null => false,
             // A value that cannot be a key is looked up as NULL.
-            ValueRef::Other => numbers.insert((2, 0)),
+            ValueRef::Other(_) => numbers.insert((2, 0)),
             ValueRef::Int(int) => numbers.insert((0, int as u64)),
             ValueRef::Real(real) => numbers.insert((1, real.to_bits())),
             ValueRef::Text(text) => texts.insert(text),

@@ -146,6 +146,8 @@ pub(crate) enum ObjectFieldKind {
     Etag,
     /// A column.
     Value {
+        /// The column.
+        column: ColumnId,
         /// Its index in the row.
         index: usize,
         /// How it is written.
@@ -155,6 +157,8 @@ pub(crate) enum ObjectFieldKind {
     },
     /// A key column that clients see as a global id.
     Id {
+        /// The column.
+        column: ColumnId,
         /// Its index in the row.
         index: usize,
         /// How the key itself is written.
@@ -166,7 +170,9 @@ pub(crate) enum ObjectFieldKind {
     },
     /// The row that a column refers to.
     ToOne {
-        /// The index of the foreign key in the row.
+        /// The foreign key.
+        column: ColumnId,
+        /// Its index in the row.
         index: usize,
         /// Whether the reference may be NULL.
         nullable: bool,

@@ -12,13 +12,14 @@ use super::plan::{
     ObjectFieldKind, OneRow, PageInfoField, ResponseKey, RowPlan,
 };
 use super::residual::Residual;
+use super::unreadable::{self, UnreadableValue};
 use crate::config::AnswerLimits;
 use crate::dependency::{Dependencies, Dependency, Version};
 use crate::etag::{EntityEtagKey, ResponseHasher};
 use crate::model::global_id;
 use crate::model::scalar::ValueRef;
 use crate::model::{Access, ColumnId, EntityId, Model, Scalar, Value};
-use crate::store::{Ask, Query, Row, SlotValue, Source, StoreError};
+use crate::store::{Ask, Kept, Query, Row, SlotValue, Source, StoreError, keep};
 
 /// The cost of a row, in SQLite's steps, in addition to those that SQLite counts and to one for
 /// each of its fields.
@@ -64,6 +65,8 @@ pub(crate) struct Reader<'a> {
     dependencies: Vec<Dependency>,
     /// Errors in the data with their paths: the first [`MAX_ERRORS`].
     pub errors: Vec<GraphqlError>,
+    /// The values in the database that cause them, for the log.
+    pub unreadable: Vec<UnreadableValue>,
     path: Vec<Step<'a>>,
     /// The number of rows and lists so far.
     rows: u64,
@@ -82,8 +85,25 @@ enum Step<'a> {
 struct Page {
     length: usize,
     more: bool,
-    start: String,
-    end: String,
+    start: Cursor,
+    end: Cursor,
+}
+
+/// The position of a row in its list.
+#[derive(Default, Clone)]
+struct Cursor {
+    text: String,
+    /// The column whose value no cursor can hold, and the key of the row.
+    unwritten: Option<(ColumnId, Value)>,
+}
+
+/// A value of a row in the database.
+#[derive(Clone, Copy)]
+struct Cell<'r> {
+    entity: EntityId,
+    column: ColumnId,
+    /// The key of the row.
+    id: &'r Value,
 }
 
 impl<'a> Reader<'a> {
@@ -92,8 +112,17 @@ impl<'a> Reader<'a> {
         let out = Vec::with_capacity(4096);
         // A rule may depend on rows that are not part of the answer.
         let dependencies = context.bound.grants.foreign().cloned().collect();
-        let (errors, path) = (Vec::new(), Vec::new());
-        Self { context, out, hasher, dependencies, errors, path, rows: 0, aside: 0 }
+        Self {
+            context,
+            out,
+            hasher,
+            dependencies,
+            errors: Vec::new(),
+            unreadable: Vec::new(),
+            path: Vec::new(),
+            rows: 0,
+            aside: 0,
+        }
     }
 
     /// Everything that was read.
@@ -296,7 +325,7 @@ impl<'a> Reader<'a> {
             }
             self.out.extend_from_slice(&field.key.json);
             match &field.kind {
-                ObjectFieldKind::Value { index, scalar, nullable } => {
+                ObjectFieldKind::Value { column, index, scalar, nullable } => {
                     let value = row.get(*index);
                     let written = match value {
                         ValueRef::Null if *nullable => {
@@ -319,19 +348,21 @@ impl<'a> Reader<'a> {
                             .map_err(|e| e.to_string()),
                     };
                     if let Err(why) = written {
-                        self.fail(&field.key.name, &why);
+                        let cell = Cell { entity: object.entity, column: *column, id };
+                        self.fail(&field.key.name, cell, &why);
                         if !nullable {
                             return Err(ReadError::Null);
                         }
                         self.null();
                     }
                 }
-                ObjectFieldKind::Id { index, scalar, target, nullable } => {
+                ObjectFieldKind::Id { column, index, scalar, target, nullable } => {
                     let value = row.get(*index);
                     if *nullable && matches!(value, ValueRef::Null) {
                         self.null();
                     } else if let Err(why) = self.id(*scalar, *target, value) {
-                        self.fail(&field.key.name, &why);
+                        let cell = Cell { entity: object.entity, column: *column, id };
+                        self.fail(&field.key.name, cell, &why);
                         if !nullable {
                             return Err(ReadError::Null);
                         }
@@ -346,9 +377,10 @@ impl<'a> Reader<'a> {
                 ObjectFieldKind::Typename => {
                     self.string(&self.context.model.entity(object.entity).name);
                 }
-                ObjectFieldKind::ToOne { index, nullable, row: target } => {
+                ObjectFieldKind::ToOne { column, index, nullable, row: target } => {
                     self.path.push(Step::Key(&field.key.name));
-                    self.related_row(source, target, row.get(*index), *nullable)?;
+                    let cell = Cell { entity: object.entity, column: *column, id };
+                    self.related_row(source, target, row.get(*index), cell, *nullable)?;
                     self.path.pop();
                 }
                 ObjectFieldKind::ToMany(list) => {
@@ -368,6 +400,7 @@ impl<'a> Reader<'a> {
         source: &S,
         target: &'a RowPlan,
         key: ValueRef<'_>,
+        cell: Cell<'_>,
         nullable: bool,
     ) -> Result<(), ReadError> {
         if let ValueRef::Null = key {
@@ -375,7 +408,7 @@ impl<'a> Reader<'a> {
                 self.null();
                 return Ok(());
             }
-            self.fail_here("has no value in the database, but is not nullable");
+            self.fail_here(cell, "has no value in the database, but is not nullable");
             return Err(ReadError::Null);
         }
         let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
@@ -402,7 +435,7 @@ impl<'a> Reader<'a> {
         self.path.truncate(depth);
         self.aside = aside;
         if let Some(why) = why {
-            self.fail_here(why);
+            self.fail_here(cell, why);
         }
         if !nullable {
             return Err(ReadError::Null);
@@ -474,6 +507,7 @@ impl<'a> Reader<'a> {
                     self.out.push(b']');
                 }
                 ConnectionFieldKind::PageInfo(fields) => {
+                    self.path.push(Step::Key(&field.key.name));
                     self.out.push(b'{');
                     for (i, (key, field)) in fields.iter().enumerate() {
                         if i > 0 {
@@ -489,12 +523,18 @@ impl<'a> Reader<'a> {
                             {
                                 self.null()
                             }
-                            PageInfoField::StartCursor => self.string(&page.start),
-                            PageInfoField::EndCursor => self.string(&page.end),
+                            PageInfoField::StartCursor | PageInfoField::EndCursor => {
+                                let is_start = matches!(field, PageInfoField::StartCursor);
+                                let cursor = if is_start { &page.start } else { &page.end };
+                                if !self.cursor(&key.name, plan.entity, cursor) {
+                                    self.null();
+                                }
+                            }
                         }
                         self.weigh()?;
                     }
                     self.out.push(b'}');
+                    self.path.pop();
                 }
                 ConnectionFieldKind::TotalCount => {
                     let asked = ask(plan, bound, parent, ListPlan::COUNT, &bound.queries.count);
@@ -525,14 +565,14 @@ impl<'a> Reader<'a> {
         if bound.queries.list.backward {
             // The rows come in reverse, from the end of the list.
             let width = bound.columns.len() + 2;
-            let mut kept: Vec<Vec<Option<Value>>> = Vec::with_capacity(bound.size + 1);
+            let mut kept: Vec<Vec<Kept>> = Vec::with_capacity(bound.size + 1);
             let before = self.aside;
             let done = source.rows(asked, |row| {
                 let mut copy = |value: ValueRef<'_>| {
                     if let ValueRef::Text(text) = value {
                         self.aside += text.len();
                     }
-                    (value != ValueRef::Other).then(|| value.to_value())
+                    keep(value)
                 };
                 kept.push((0..width).map(|i| copy(row.get(i))).collect());
                 self.weigh()
@@ -577,12 +617,14 @@ impl<'a> Reader<'a> {
         self.count(source)?;
         let (id, version) = self.touch(plan.entity, row);
         if plan.wants.cursors {
-            page.end.clear();
-            cursor::encode(
-                bound.ordering,
-                bound.cursor.iter().map(|index| row.get(*index)),
-                &mut page.end,
-            );
+            page.end.text.clear();
+            let of = self.context.model.entity(plan.entity);
+            // Key and version come before the other columns.
+            let column =
+                |index: usize| index.checked_sub(2).map_or(of.key, |index| bound.columns[index]);
+            let values = bound.cursor.iter().map(|index| (column(*index), row.get(*index)));
+            let encoded = cursor::encode(bound.ordering, of, values, &mut page.end.text);
+            page.end.unwritten = encoded.err().map(|column| (column, id.clone()));
             if page.length == 0 {
                 page.start.clone_from(&page.end);
             }
@@ -606,7 +648,7 @@ impl<'a> Reader<'a> {
                     self.object(source, object, row, &id, version)
                 }
                 ConnectionFieldKind::Edges(fields) => {
-                    self.edge(source, fields, row, &id, version, &page.end)
+                    self.edge(source, fields, (plan.entity, row), &id, version, &page.end)
                 }
                 _ => Ok(()),
             };
@@ -628,10 +670,10 @@ impl<'a> Reader<'a> {
         &mut self,
         source: &S,
         fields: &'a [EdgeField],
-        row: &(impl Row + ?Sized),
+        (entity, row): (EntityId, &(impl Row + ?Sized)),
         id: &Value,
         version: Version,
-        cursor: &str,
+        cursor: &Cursor,
     ) -> Result<(), ReadError> {
         self.out.push(b'{');
         for (i, field) in fields.iter().enumerate() {
@@ -641,7 +683,11 @@ impl<'a> Reader<'a> {
             self.out.extend_from_slice(&field.key.json);
             match &field.kind {
                 EdgeFieldKind::Typename(json) => self.out.extend_from_slice(json),
-                EdgeFieldKind::Cursor => self.string(cursor),
+                EdgeFieldKind::Cursor => {
+                    if !self.cursor(&field.key.name, entity, cursor) {
+                        return Err(ReadError::Null);
+                    }
+                }
                 EdgeFieldKind::Node(object) => {
                     self.path.push(Step::Key(&field.key.name));
                     self.object(source, object, row, id, version)?;
@@ -755,9 +801,24 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn fail(&mut self, key: &'a str, why: &str) {
+    /// Writes a cursor; false if it has none, which is an error of this field.
+    fn cursor(&mut self, field: &'a str, entity: EntityId, cursor: &Cursor) -> bool {
+        let Some((column, id)) = &cursor.unwritten else {
+            self.string(&cursor.text);
+            return true;
+        };
+        let name = &self.context.model.entity(entity).column(*column).field;
+        let why = format!(
+            "cannot be written, because {name}, which orders the list, has a value in the database \
+             that its type does not have"
+        );
+        self.fail(field, Cell { entity, column: *column, id }, &why);
+        false
+    }
+
+    fn fail(&mut self, key: &'a str, cell: Cell<'_>, why: &str) {
         self.path.push(Step::Key(key));
-        self.fail_here(why);
+        self.fail_here(cell, why);
         self.path.pop();
     }
 
@@ -770,17 +831,20 @@ impl<'a> Reader<'a> {
         path.collect()
     }
 
-    fn fail_here(&mut self, why: &str) {
+    fn fail_here(&mut self, cell: Cell<'_>, why: &str) {
         if self.errors.len() == MAX_ERRORS {
             return;
         }
         let path = self.segments();
-        let name = path.iter().rev().find_map(|step| match step {
-            PathSegment::Key(key) => Some(key.clone()),
+        let field = path.iter().rev().find_map(|step| match step {
+            PathSegment::Key(key) => Some(key.as_str()),
             PathSegment::Index(_) => None,
         });
-        let message = format!("{} {why}", name.unwrap_or_default());
-        self.errors.push(GraphqlError::new(Code::InternalServerError, message).with_path(path));
+        let model = self.context.model;
+        let error = unreadable::error(model, cell.entity, cell.id, field.unwrap_or_default(), why);
+        let value = UnreadableValue::new(model, cell.entity, cell.column, cell.id, why);
+        self.errors.push(error.with_path(path).because(value.clone()));
+        self.unreadable.push(value);
     }
 
     fn null(&mut self) {

@@ -8,6 +8,7 @@ mod quote;
 pub(crate) mod time;
 mod uuid;
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::{EnumId, Model};
@@ -183,16 +184,72 @@ pub enum ValueRef<'a> {
     Real(f64),
     /// A string.
     Text(&'a str),
-    /// A value that no type of the model can hold, written by an external writer: a blob, or text
-    /// that is not UTF-8.
-    Other,
+    /// A value that no type of the model can hold, written by an external writer.
+    Other(Misfit),
+}
+
+/// What a value is that its column's type in the model cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// Binary data.
+    Blob,
+    /// A string whose bytes are not UTF-8.
+    NotUtf8,
+    /// Not a number.
+    Nan,
+    /// Infinite, positive or negative.
+    Infinite,
+    /// A number of too many digits, before or after the point.
+    TooManyDigits,
+    /// An integer of more than 32 bits.
+    TooManyBits,
+    /// An integer, where only 0 and 1 are booleans.
+    NeitherZeroNorOne,
+    /// Any integer, in a column of another type.
+    Integer,
+    /// Any floating-point number, in a column of another type.
+    Float,
+    /// A day or instant outside the years that the model's types have.
+    OutsideTheYears,
+    /// A string in another form than the type's.
+    OtherForm,
+    /// A string that is no value of the enum.
+    OtherName,
+    /// A string that is not JSON.
+    NotJson,
+    /// Any string, in a column of another type.
+    String,
+    /// Bytes of another type than the column should have.
+    OtherType,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blob => "binary data",
+            Self::NotUtf8 => "a string whose bytes are not UTF-8",
+            Self::Nan => "NaN",
+            Self::Infinite => "infinite",
+            Self::TooManyDigits => "a number of too many digits",
+            Self::TooManyBits => "an integer of more than 32 bits",
+            Self::NeitherZeroNorOne => "an integer other than 0 and 1",
+            Self::Integer => "an integer",
+            Self::Float => "a floating-point number",
+            Self::OutsideTheYears => "a time outside the years 1 to 9999",
+            Self::OtherForm => "a string of another form",
+            Self::OtherName => "another string",
+            Self::NotJson => "a string that is not JSON",
+            Self::String => "a string",
+            Self::OtherType => "a value of another type",
+        })
+    }
 }
 
 impl ValueRef<'_> {
     /// The owned value. [`ValueRef::Other`] becomes NULL.
     pub fn to_value(self) -> Value {
         match self {
-            Self::Null | Self::Other => Value::Null,
+            Self::Null | Self::Other(_) => Value::Null,
             Self::Int(int) => Value::Int(int),
             Self::Real(real) => Value::Real(real),
             Self::Text(text) => Value::text(text),

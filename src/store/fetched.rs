@@ -38,7 +38,7 @@ impl<R> Default for ByParent<R> {
 impl<R> ByParent<R> {
     fn of(&self, parent: ValueRef<'_>) -> Option<&Vec<R>> {
         match parent {
-            ValueRef::Null | ValueRef::Other => self.null.as_ref(),
+            ValueRef::Null | ValueRef::Other(_) => self.null.as_ref(),
             ValueRef::Int(int) => self.ints.get(&int),
             ValueRef::Real(real) => self.reals.get(&real.to_bits()),
             ValueRef::Text(text) => self.texts.get(text),

@@ -9,7 +9,7 @@ use super::select::{Ask, Query, SlotValue};
 use super::trace::Ran;
 use crate::dependency::Version;
 use crate::model::Value;
-use crate::model::scalar::ValueRef;
+use crate::model::scalar::{Misfit, ValueRef};
 
 /// A row of a result.
 pub trait Row {
@@ -94,9 +94,20 @@ impl Parents {
     }
 }
 
-/// A copy of a row; None stands for [`ValueRef::Other`].
-impl Row for [Option<Value>] {
+/// A value of a row that was copied.
+pub type Kept = Result<Value, Misfit>;
+
+/// Copies a value of a row.
+pub fn keep(value: ValueRef<'_>) -> Kept {
+    match value {
+        ValueRef::Other(misfit) => Err(misfit),
+        value => Ok(value.to_value()),
+    }
+}
+
+/// A copy of a row.
+impl Row for [Kept] {
     fn get(&self, index: usize) -> ValueRef<'_> {
-        self[index].as_ref().map_or(ValueRef::Other, Value::as_ref)
+        self[index].as_ref().map_or_else(|misfit| ValueRef::Other(*misfit), Value::as_ref)
     }
 }

@@ -276,12 +276,12 @@ fn an_invalid_value_is_null_with_an_error_if_the_field_is_nullable() {
             let found = with_errors(&shop, &format!("{{ {list} {{ {fields} }} }}"));
             assert!(found.contains(r#"{"born":null,"motto":null,"name":"Ann"}"#), "{found}");
             assert!(
-                found.contains(r#"["authors","nodes",1,"born"] born has a value in the database that is not a Date"#),
+                found.contains(r#"["authors","nodes",1,"born"] born of Author 0190b4f4-0000-7000-8000-00000000000a is a string of another form in the database, but must be a Date such as 2026-11-22"#),
                 "{found}"
             );
             assert!(
                 found.contains(
-                    r#"["authors","nodes",1,"motto"] motto has a value in the database that is not a String"#
+                    r#"["authors","nodes",1,"motto"] motto of Author 0190b4f4-0000-7000-8000-00000000000a is a string whose bytes are not UTF-8 in the database, but must be a String"#
                 ),
                 "{found}"
             );
@@ -306,7 +306,7 @@ fn an_invalid_value_nulls_the_nearest_nullable_field() {
     );
     insta::assert_snapshot!(with_errors(&shop, &text), @r#"
     {"ann":{"name":"Ann","written":{"nodes":[{"kind":"NOVEL"}]}},"ben":{"favourite":null,"name":"Ben","rank":3}}
-    ["ben","favourite","author","written","nodes",1,"kind"] kind has a value in the database that is not a Kind
+    ["ben","favourite","author","written","nodes",1,"kind"] kind of Book 2 is another string in the database, but must be a value of the enum Kind
     "#);
     let text = format!(
         "{{ ann: author(id: \"{ANN}\") {{ name written {{ edges {{ node {{ id }} }} pageInfo {{ hasNextPage }} nodes {{ kind }} }} }}
@@ -314,11 +314,11 @@ fn an_invalid_value_nulls_the_nearest_nullable_field() {
     );
     insta::assert_snapshot!(with_errors(&shop, &text), @r#"
     {"ann":null,"ben":{"name":"Ben"}}
-    ["ann","written","nodes",1,"kind"] kind has a value in the database that is not a Kind
+    ["ann","written","nodes",1,"kind"] kind of Book 2 is another string in the database, but must be a value of the enum Kind
     "#);
     insta::assert_snapshot!(with_errors(&shop, "{ authors { totalCount } books { nodes { id kind } } }"), @r#"
     null
-    ["books","nodes",1,"kind"] kind has a value in the database that is not a Kind
+    ["books","nodes",1,"kind"] kind of Book 2 is another string in the database, but must be a value of the enum Kind
     "#);
 }
 
@@ -333,12 +333,12 @@ fn a_dangling_relation_is_a_field_error() {
         format!("{{ author(id: \"{BEN}\") {{ name favourite {{ title }} favouriteId rank }} }}");
     insta::assert_snapshot!(with_errors(&shop, &text), @r#"
     {"author":{"favourite":null,"favouriteId":"2","name":"Ben","rank":3}}
-    ["author","favourite"] favourite points to a row that does not exist
+    ["author","favourite"] favourite of Author 0190b4f4-0000-7000-8000-00000000000b points to a row that does not exist
     "#);
     let shop = spoilt(&format!("DELETE FROM authors WHERE id = '{ANN}'"));
     insta::assert_snapshot!(with_errors(&shop, "{ book(id: 1) { title author { name } } }"), @r#"
     {"book":null}
-    ["book","author"] author points to a row that does not exist
+    ["book","author"] author of Book 1 points to a row that does not exist
     "#);
     let filter = "{ books(where: {not: {author: {name: {eq: \"x\"}}}}) { totalCount } }";
     assert_eq!(shop.data(filter, &json!({})), r#"{"books":{"totalCount":3}}"#);
@@ -351,7 +351,7 @@ fn json_null_does_not_satisfy_a_required_field() {
     assert_eq!(shop.data("{ note(id: \"a\") { more } }", &json!({})), r#"{"note":{"more":null}}"#);
     insta::assert_snapshot!(with_errors(&shop, "{ note(id: \"a\") { id text } }"), @r#"
     {"note":null}
-    ["note","text"] text has null in the database, but is not nullable
+    ["note","text"] text of Note a has null in the database, but is not nullable
     "#);
 }
 

@@ -136,6 +136,7 @@ mod snapshots;
 mod statements;
 mod tokens;
 mod unmanaged;
+mod unreadable_values;
 mod unwritable;
 mod updated_at;
 mod versions;

@@ -13,6 +13,7 @@ use crate::graphql::bound::BoundPlan;
 use crate::graphql::compile::Roots;
 use crate::graphql::compiler::Compiler;
 use crate::graphql::read::{Context, Reader};
+use crate::graphql::unreadable::Mentioned;
 use crate::model::Model;
 use crate::store::{Guard, StoreError};
 
@@ -48,6 +49,7 @@ pub(super) struct Parts {
     /// For the epoch of the last operation.
     pub(super) etag_keys: ArcSwap<EtagKeys>,
     pub(super) limits: AnswerLimits,
+    pub(super) mentioned: Mentioned,
 }
 
 /// The keys that row ETags are computed with.
@@ -69,7 +71,7 @@ impl Parts {
         let model = compiler.model();
         let etag_keys = ArcSwap::from_pointee(EtagKeys::new([0; 16], model));
         let roots = Roots::of(model);
-        Self { compiler, roots, etag_keys, limits }
+        Self { compiler, roots, etag_keys, limits, mentioned: Mentioned::default() }
     }
 
     pub(super) fn context<'a>(&'a self, bound: &'a BoundPlan, keys: &'a EtagKeys) -> Context<'a> {

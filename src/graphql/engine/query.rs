@@ -56,6 +56,7 @@ impl Reading for QueryRun {
         read(&self.plan, &mut reader, source, &self.spliced)
             .map_err(|halt| unreadable(halt, &state.guard))?;
         let ingredients = if self.observed { reader.hasher.ingredients() } else { Vec::new() };
+        self.parts.mentioned.report(&reader.unreadable);
         let answer = finish(reader, self.plan.policy, &state.guard);
         let running = begun.map(|begun| begun.elapsed()).unwrap_or_default();
         Ok(Read { answer, identity: keys.epoch, running, ingredients })

@@ -6,17 +6,19 @@ use thiserror::Error;
 
 use super::quote::article;
 use super::uuid::is_uuid;
-use super::{Scalar, ValueRef, decimal, time};
+use super::{Misfit, Scalar, ValueRef, decimal, time};
 use crate::json::write_string;
 use crate::model::Model;
 
-/// A value in the database that its column's type does not allow. The error reveals nothing about
-/// the value.
+/// A value in the database that its column's type does not allow. The error says of what kind it
+/// is, and never quotes it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("has a value in the database that is not {}", article(expected))]
+#[error("is {found} in the database, but must be {expected}")]
 pub struct CorruptValue {
-    /// The type's name in GraphQL.
+    /// What the type takes.
     pub expected: String,
+    /// The kind of value that was found.
+    pub found: String,
 }
 
 impl Scalar {
@@ -75,9 +77,61 @@ impl Scalar {
             (Self::Json, ValueRef::Text(text)) if is_json(text) => {
                 out.extend_from_slice(text.as_bytes())
             }
-            _ => return Err(CorruptValue { expected: self.graphql_name(model).to_owned() }),
+            _ => {
+                return Err(CorruptValue {
+                    expected: self.expected(model),
+                    found: self.kind(value).to_string(),
+                });
+            }
         }
         Ok(())
+    }
+
+    /// What the database must hold for this type.
+    fn expected(self, model: &Model) -> String {
+        match self {
+            Self::Int => "an Int of 32 bits".to_owned(),
+            Self::Decimal { precision, scale: 0 } => {
+                format!("a Decimal of at most {precision} digits, none after the point")
+            }
+            Self::Decimal { precision, scale } => {
+                format!("a Decimal of at most {precision} digits, {scale} of them after the point")
+            }
+            Self::DateTime => "a DateTime such as 2026-11-22T09:30:00.000Z".to_owned(),
+            Self::Date => "a Date such as 2026-11-22".to_owned(),
+            Self::Uuid | Self::IdUuid => "a UUID in lower case".to_owned(),
+            Self::Enum(id) => format!("a value of the enum {}", model.enum_type(id).name),
+            other => article(other.built_in_name()),
+        }
+    }
+
+    /// What kind of value was found where this type does not allow it.
+    fn kind(self, value: ValueRef<'_>) -> Misfit {
+        match (self, value) {
+            (_, ValueRef::Other(misfit)) => misfit,
+            (Self::Int, ValueRef::Int(_)) => Misfit::TooManyBits,
+            (Self::Boolean, ValueRef::Int(_)) => Misfit::NeitherZeroNorOne,
+            (_, ValueRef::Int(_)) => Misfit::Integer,
+            (_, ValueRef::Real(float)) if float.is_nan() => Misfit::Nan,
+            (_, ValueRef::Real(float)) if float.is_infinite() => Misfit::Infinite,
+            (_, ValueRef::Real(_)) => Misfit::Float,
+            // As the PostgreSQL driver writes what no DateTime and no Date can be.
+            (Self::DateTime | Self::Date, ValueRef::Text("infinity" | "-infinity")) => {
+                Misfit::Infinite
+            }
+            (Self::DateTime | Self::Date, ValueRef::Text(text))
+                if text.ends_with(" since 2000") =>
+            {
+                Misfit::OutsideTheYears
+            }
+            (Self::DateTime | Self::Date | Self::Uuid | Self::IdUuid, ValueRef::Text(_)) => {
+                Misfit::OtherForm
+            }
+            (Self::Enum(_), ValueRef::Text(_)) => Misfit::OtherName,
+            (Self::Json, ValueRef::Text(_)) => Misfit::NotJson,
+            (_, ValueRef::Text(_)) => Misfit::String,
+            (_, ValueRef::Null) => Misfit::OtherType,
+        }
     }
 }
 

@@ -215,7 +215,7 @@ fn invalid_values_of_another_program_are_not_shown() {
         (SIZE, Value::text("SECRET")),
     ] {
         let error = written(scalar, &value).unwrap_err();
-        assert_eq!(error.expected, scalar.graphql_name(&model()));
+        assert!(error.expected.contains(scalar.graphql_name(&model())), "{error}");
         assert!(!error.to_string().to_lowercase().contains("secret"));
     }
     assert_eq!(written(Scalar::Float, &Value::Int(3)).as_deref(), Ok("3.0"));

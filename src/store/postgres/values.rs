@@ -11,7 +11,7 @@ use super::client::{Cells, ClientError, Parameter, int};
 use super::dialect::type_of;
 use crate::json;
 use crate::model::Scalar;
-use crate::model::scalar::{ValueRef, decimal};
+use crate::model::scalar::{Misfit, ValueRef, decimal};
 use crate::store::source::Row;
 use crate::store::statement::Type;
 use crate::syntax;
@@ -39,7 +39,7 @@ impl Encoded {
 /// equals nothing.
 pub(super) fn encode(value: ValueRef<'_>, ty: Type) -> Encoded {
     match (ty, value) {
-        (_, ValueRef::Null | ValueRef::Other) => Encoded::Null,
+        (_, ValueRef::Null | ValueRef::Other(_)) => Encoded::Null,
         (Type::Written(scalar), value) => Encoded::Text(text(value, scalar)),
         (Type::Part, ValueRef::Text(text)) => Encoded::Text(pattern(text)),
         (Type::Scalar(scalar), value) => {
@@ -62,7 +62,7 @@ fn text(value: ValueRef<'_>, scalar: Scalar) -> String {
         // With as many digits as the exact number needs.
         (ValueRef::Real(real), _) => format!("{real:?}"),
         (ValueRef::Text(text), _) => text.to_owned(),
-        (ValueRef::Null | ValueRef::Other, _) => String::new(),
+        (ValueRef::Null | ValueRef::Other(_), _) => String::new(),
     }
 }
 
@@ -172,7 +172,7 @@ enum Cell {
     Real(f64),
     /// Its start and end in the table's text.
     Text(u32, u32),
-    Other,
+    Other(Misfit),
 }
 
 /// The rows of a statement, in the model's storage form: with one text for all of them, and no
@@ -219,16 +219,18 @@ impl Table {
             Some(Cell::Text(start, end)) => self
                 .text
                 .get(*start as usize..*end as usize)
-                .map_or(ValueRef::Other, ValueRef::Text),
+                .map_or(ValueRef::Other(Misfit::OtherType), ValueRef::Text),
             Some(Cell::Null) | None => ValueRef::Null,
-            Some(Cell::Other) => ValueRef::Other,
+            Some(Cell::Other(misfit)) => ValueRef::Other(*misfit),
         }
     }
 
     fn cell(&mut self, ty: Type, bytes: &[u8]) -> Cell {
         match ty {
             Type::Scalar(scalar) => self.scalar(scalar, bytes),
-            Type::Version | Type::Number => int(bytes).map_or(Cell::Other, Cell::Int),
+            Type::Version | Type::Number => {
+                int(bytes).map_or(Cell::Other(Misfit::OtherType), Cell::Int)
+            }
             Type::Boolean => Cell::Int(i64::from(bytes == [1])),
             Type::String | Type::Part | Type::Written(_) | Type::List(_) => self.string(bytes),
         }
@@ -237,19 +239,19 @@ impl Table {
     fn scalar(&mut self, scalar: Scalar, bytes: &[u8]) -> Cell {
         match scalar {
             Scalar::IdInt | Scalar::BigInt | Scalar::Int => {
-                int(bytes).map_or(Cell::Other, Cell::Int)
+                int(bytes).map_or(Cell::Other(Misfit::OtherType), Cell::Int)
             }
             Scalar::Boolean if bytes.len() == 1 => Cell::Int(i64::from(bytes == [1])),
-            Scalar::Boolean => Cell::Other,
+            Scalar::Boolean => Cell::Other(Misfit::OtherType),
             Scalar::Float => match bytes {
                 // Adding zero turns -0.0, which SQLite does not preserve, into 0.0.
                 [a, b, c, d, e, f, g, h] => {
                     Cell::Real(f64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) + 0.0)
                 }
-                _ => Cell::Other,
+                _ => Cell::Other(Misfit::OtherType),
             },
             Scalar::Decimal { scale, .. } => {
-                numeric::decode(bytes, scale).map_or(Cell::Other, Cell::Int)
+                numeric::decode(bytes, scale).map_or_else(Cell::Other, Cell::Int)
             }
             Scalar::IdUuid | Scalar::Uuid => match uuid::Uuid::from_slice(bytes) {
                 Ok(uuid) => {
@@ -261,13 +263,13 @@ impl Table {
             },
             Scalar::DateTime => match int(bytes) {
                 Some(microseconds) => self.written(|text| time::write_instant(microseconds, text)),
-                None => Cell::Other,
+                None => Cell::Other(Misfit::OtherType),
             },
             Scalar::Date => match bytes {
                 [a, b, c, d] => {
                     self.written(|text| time::write_day(i32::from_be_bytes([*a, *b, *c, *d]), text))
                 }
-                _ => Cell::Other,
+                _ => Cell::Other(Misfit::OtherType),
             },
             Scalar::Json => match bytes.split_first() {
                 // The version byte of jsonb's binary format.
@@ -284,7 +286,7 @@ impl Table {
                 text.push_str(string);
                 Ok(())
             }),
-            Err(_) => Cell::Other,
+            Err(_) => Cell::Other(Misfit::NotUtf8),
         }
     }
 
@@ -292,7 +294,7 @@ impl Table {
     fn json(&mut self, bytes: &[u8]) -> Cell {
         match serde_json::from_slice(bytes) {
             Ok(value) => self.string(json::canonical(&syntax::from_json(&value)).as_bytes()),
-            Err(_) => Cell::Other,
+            Err(_) => Cell::Other(Misfit::NotJson),
         }
     }
 
@@ -301,7 +303,7 @@ impl Table {
         let done = write(&mut self.text);
         match (done, u32::try_from(start), u32::try_from(self.text.len())) {
             (Ok(()), Ok(start), Ok(end)) => Cell::Text(start, end),
-            _ => Cell::Other,
+            _ => Cell::Other(Misfit::OtherType),
         }
     }
 }

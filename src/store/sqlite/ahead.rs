@@ -7,17 +7,16 @@ use rusqlite::CachedStatement;
 use super::dialect;
 use super::row::{Parameter, StepRow};
 use super::snapshot::{Snapshot, json_array, value};
-use crate::model::Value;
 use crate::model::scalar::ValueRef;
 use crate::store::error::StoreError;
 use crate::store::fetched::Fetched;
 use crate::store::reading::Levels;
 use crate::store::select::{Ask, PARENT};
-use crate::store::source::{Parents, Row, Wanted};
+use crate::store::source::{Kept, Parents, Row, Wanted, keep};
 
-/// A row in memory; None for [`ValueRef::Other`].
+/// A row in memory.
 #[derive(Debug)]
-pub(in crate::store) struct KeptRow(Vec<Option<Value>>);
+pub(in crate::store) struct KeptRow(Vec<Kept>);
 
 impl Row for KeptRow {
     fn get(&self, index: usize) -> ValueRef<'_> {
@@ -88,7 +87,6 @@ impl Snapshot<'_> {
                 }
                 _ => 0,
             };
-            let keep = |value: ValueRef<'_>| (value != ValueRef::Other).then(|| value.to_value());
             found.push((
                 number,
                 KeptRow((first..width).map(|index| keep(row.get(index))).collect()),

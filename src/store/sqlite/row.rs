@@ -3,7 +3,7 @@
 use rusqlite::types::{Null, ToSqlOutput};
 use rusqlite::{CachedStatement, ToSql};
 
-use crate::model::scalar::ValueRef;
+use crate::model::scalar::{Misfit, ValueRef};
 use crate::store::select::Slot;
 use crate::store::source::Row;
 use crate::store::statement::Statement;
@@ -19,9 +19,9 @@ impl Row for StepRow<'_> {
             rusqlite::types::ValueRef::Integer(value) => ValueRef::Int(value),
             rusqlite::types::ValueRef::Real(value) => ValueRef::Real(value),
             rusqlite::types::ValueRef::Text(bytes) => {
-                std::str::from_utf8(bytes).map_or(ValueRef::Other, ValueRef::Text)
+                std::str::from_utf8(bytes).map_or(ValueRef::Other(Misfit::NotUtf8), ValueRef::Text)
             }
-            rusqlite::types::ValueRef::Blob(_) => ValueRef::Other,
+            rusqlite::types::ValueRef::Blob(_) => ValueRef::Other(Misfit::Blob),
         }
     }
 }
@@ -44,7 +44,7 @@ pub(super) struct Parameter<'a>(pub(super) ValueRef<'a>);
 impl ToSql for Parameter<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self.0 {
-            ValueRef::Null | ValueRef::Other => Null.into(),
+            ValueRef::Null | ValueRef::Other(_) => Null.into(),
             ValueRef::Int(value) => value.into(),
             ValueRef::Real(value) => value.into(),
             ValueRef::Text(text) => text.into(),

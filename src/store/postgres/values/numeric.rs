@@ -4,7 +4,12 @@
 
 use bytes::BufMut;
 
+use crate::model::scalar::Misfit;
+
 const NEGATIVE: u16 = 0x4000;
+const NAN: u16 = 0xc000;
+const POSITIVE_INFINITY: u16 = 0xd000;
+const NEGATIVE_INFINITY: u16 = 0xf000;
 
 /// Appends a scaled integer.
 pub(super) fn encode(scaled: i64, scale: u8, out: &mut Vec<u8>) {
@@ -28,15 +33,24 @@ pub(super) fn encode(scaled: i64, scale: u8, out: &mut Vec<u8>) {
     digits.into_iter().for_each(|digit| out.put_u16(digit));
 }
 
-/// Reads a scaled integer. None if it is not a number, or has more digits than the scale allows.
-pub(super) fn decode(bytes: &[u8], scale: u8) -> Option<i64> {
+/// Reads a scaled integer.
+///
+/// # Errors
+/// It is not a number, or has more digits than the scale allows.
+pub(super) fn decode(bytes: &[u8], scale: u8) -> Result<i64, Misfit> {
+    let sign = bytes.get(4..6).map(|sign| u16::from_be_bytes([sign[0], sign[1]]));
+    match sign {
+        Some(0 | NEGATIVE) => finite(bytes, scale).ok_or(Misfit::TooManyDigits),
+        Some(NAN) => Err(Misfit::Nan),
+        Some(POSITIVE_INFINITY | NEGATIVE_INFINITY) => Err(Misfit::Infinite),
+        _ => Err(Misfit::OtherType),
+    }
+}
+
+fn finite(bytes: &[u8], scale: u8) -> Option<i64> {
     let mut words = bytes.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]]));
     let (count, weight, sign, _) =
         (words.next()?, words.next()? as i16, words.next()?, words.next()?);
-    if !matches!(sign, 0 | NEGATIVE) {
-        // NaN and infinities.
-        return None;
-    }
     let mut sum = 0_i128;
     for (number, digit) in words.take(usize::from(count)).enumerate() {
         // The value of a one in this digit, as a power of ten.

@@ -22,16 +22,16 @@ fn decimals_keep_every_digit() {
     ] {
         let mut bytes = Vec::new();
         numeric::encode(scaled, scale, &mut bytes);
-        assert_eq!(numeric::decode(&bytes, scale), Some(scaled), "{scaled} {scale}");
+        assert_eq!(numeric::decode(&bytes, scale), Ok(scaled), "{scaled} {scale}");
     }
     // 1234567.891 as the server sends it: digits 123, 4567, 8910.
     let sent = [0, 3, 0, 1, 0, 0, 0, 3, 0, 123, 0x11, 0xd7, 0x22, 0xce];
-    assert_eq!(numeric::decode(&sent, 3), Some(1_234_567_891));
+    assert_eq!(numeric::decode(&sent, 3), Ok(1_234_567_891));
     let mut bytes = Vec::new();
     numeric::encode(1_234_567_891, 3, &mut bytes);
     assert_eq!(bytes, sent);
-    assert_eq!(numeric::decode(&sent, 2), None, "nothing is rounded");
-    assert_eq!(numeric::decode(&[0, 0, 0, 0, 0xc0, 0, 0, 0], 2), None, "NaN");
+    assert_eq!(numeric::decode(&sent, 2), Err(Misfit::TooManyDigits), "nothing is rounded");
+    assert_eq!(numeric::decode(&[0, 0, 0, 0, 0xc0, 0, 0, 0], 2), Err(Misfit::Nan));
 }
 
 #[test]

@@ -9,15 +9,36 @@ use crate::model::scalar::time::write_in_fixed_width;
 
 const EPOCH: Date = date(2000, 1, 1);
 
-/// The microseconds of an instant in storage form.
+/// Follow the number of an instant, or of a day, that the model's types cannot express.
+const MICROSECONDS_SINCE: &str = " microseconds since 2000";
+const DAYS_SINCE: &str = " days since 2000";
+
+/// The microseconds of an instant as [`write_instant`] writes it: cursors come back with instants
+/// that the model does not have, too.
 pub(super) fn instant(text: &str) -> Option<i64> {
+    match text {
+        "infinity" => return Some(i64::MAX),
+        "-infinity" => return Some(i64::MIN),
+        _ => {}
+    }
+    if let Some(microseconds) = text.strip_suffix(MICROSECONDS_SINCE) {
+        return microseconds.parse().ok();
+    }
     let kept: DateTime = text.strip_suffix('Z')?.parse().ok()?;
     let since = kept.duration_since(DateTime::from_parts(EPOCH, Time::midnight()));
     i64::try_from(since.as_micros()).ok()
 }
 
-/// The days of a date in storage form.
+/// The days of a date as [`write_day`] writes it.
 pub(super) fn day(text: &str) -> Option<i32> {
+    match text {
+        "infinity" => return Some(i32::MAX),
+        "-infinity" => return Some(i32::MIN),
+        _ => {}
+    }
+    if let Some(days) = text.strip_suffix(DAYS_SINCE) {
+        return days.parse().ok();
+    }
     let kept: Date = text.parse().ok()?;
     kept.since(EPOCH).ok().map(|since: Span| since.get_days())
 }
@@ -34,7 +55,7 @@ pub(super) fn write_instant(microseconds: i64, out: &mut String) -> Result {
             let start = DateTime::from_parts(EPOCH, Time::midnight());
             match start.checked_add(SignedDuration::from_millis(milliseconds)) {
                 Ok(utc) if utc.year() >= 1 => write_in_fixed_width(utc, out),
-                _ => write!(out, "{microseconds} microseconds since 2000"),
+                _ => write!(out, "{microseconds}{MICROSECONDS_SINCE}"),
             }
         }
     }
@@ -49,7 +70,7 @@ pub(super) fn write_day(days: i32, out: &mut String) -> Result {
             Ok(day) if day.year() >= 1 => {
                 write!(out, "{:04}-{:02}-{:02}", day.year(), day.month(), day.day())
             }
-            _ => write!(out, "{days} days since 2000"),
+            _ => write!(out, "{days}{DAYS_SINCE}"),
         },
     }
 }

@@ -72,7 +72,7 @@ impl Values {
                 self.are_finite &= real.is_finite();
             }
             // Text that is not UTF-8 counts as a blob: nothing can read it as a string.
-            ValueRef::Other => self.blobs += 1,
+            ValueRef::Other(_) => self.blobs += 1,
             ValueRef::Text(text) => {
                 self.texts += 1;
                 for (form, holds) in FORMS.iter().zip(&mut self.forms) {
