@@ -46,4 +46,6 @@ pub use select::{Ask, ListQueries, Query, Shape, Slot, SlotValue};
 pub use source::{Kept, Observed, Parents, Row, Source, State, Wanted, keep};
 pub use statement::Statement;
 pub use steps::{Allowed, Change, Condition, Expects, OnceOnly, Rules, Step};
-pub use transaction::{KeptAnswer, NoEffect, Refusal, Transaction, Writing};
+pub use transaction::{
+    KeptAnswer, NoEffect, Refusal, RefusedValue, Transaction, WhyRefused, Writing,
+};

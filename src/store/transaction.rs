@@ -150,8 +150,38 @@ pub enum Refusal {
         /// The database's message.
         message: String,
     },
+    /// A column does not take a value that the model allows.
+    Value(RefusedValue),
     /// The store failed.
     Store(StoreError),
+}
+
+/// A value that the model allows and the database does not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a value is refused: {message}")]
+pub struct RefusedValue {
+    /// The columns that do not take their values, with their types in the database. Empty if they
+    /// could not be found.
+    pub columns: Vec<(String, String)>,
+    /// What is wrong with the value.
+    pub why: WhyRefused,
+    /// The database's message, for the log.
+    pub message: String,
+}
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyRefused {
+    /// It has too many characters.
+    TooLong,
+    /// It is a number or a time that the column's type does not have.
+    OutOfRange,
+    /// It is not written like a value of the column's type.
+    Malformed,
+    /// The database computes the column.
+    Computed,
+    /// Something else.
+    Other,
 }
 
 impl From<StoreError> for Refusal {

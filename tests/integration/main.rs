@@ -117,6 +117,7 @@ mod pulled_databases;
 mod pulled_programs;
 mod railway;
 mod reads;
+mod refused_values;
 mod registries;
 mod releases;
 mod renderings;

@@ -6,7 +6,9 @@ use super::super::error::{Code, GraphqlError, PathSegment};
 use super::super::plan::{Action, Plan};
 use super::{WriteError, Writer};
 use crate::model::Entity;
-use crate::store::{Constraint, NoEffect, Refusal, StoreError, Transaction};
+use crate::store::{
+    Constraint, NoEffect, Refusal, RefusedValue, StoreError, Transaction, WhyRefused,
+};
 
 /// A deferred constraint that does not hold at the end of the mutation.
 pub(crate) fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
@@ -58,6 +60,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
                 entity.name
             ))
             .into(),
+            Refusal::Value(refused) => refused_value(refused, entity).into(),
             Refusal::Store(error) => error.into(),
         }
     }
@@ -133,6 +136,43 @@ impl<T: Transaction> Writer<'_, '_, T> {
             }
         }
     }
+}
+
+/// A value that the model allows and the database does not; the log gets the database's message.
+fn refused_value(refused: RefusedValue, entity: &Entity) -> GraphqlError {
+    let fields: Vec<String> = refused
+        .columns
+        .iter()
+        .map(|(name, _)| {
+            let column = entity.columns.iter().find(|column| column.name == *name);
+            column.map_or_else(|| name.clone(), |column| column.field.clone())
+        })
+        .collect();
+    let message = match (&fields[..], &refused.columns[..]) {
+        ([field, ..], [(_, column_type), ..]) => match refused.why {
+            WhyRefused::TooLong => {
+                format!("{field} is too long: in the database it is {column_type}")
+            }
+            WhyRefused::OutOfRange => {
+                format!("{field} is out of range: in the database it is {column_type}")
+            }
+            WhyRefused::Malformed => {
+                format!(
+                    "{field} does not have the form that the database's type {column_type} requires"
+                )
+            }
+            WhyRefused::Computed => {
+                format!("{field} cannot be written, because the database computes it")
+            }
+            WhyRefused::Other => {
+                format!(
+                    "the database, where {field} is {column_type}, does not accept its new value"
+                )
+            }
+        },
+        _ => format!("the database does not accept one of the values of {}", entity.name),
+    };
+    GraphqlError::new(Code::BadUserInput, message).with("fields", &fields).because(refused)
 }
 
 /// The error of a write that must be rolled back, because it could not be detected later or had no

@@ -9,6 +9,7 @@ use crate::model::{Column, Value};
 use crate::store::error::{Columns, Constraint};
 use crate::store::schema::layout::SqlName;
 use crate::store::statement::Type;
+use crate::store::transaction::{RefusedValue, WhyRefused};
 
 /// What a statement does to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +173,55 @@ async fn is_there(
     let sql = format!("SELECT 1 FROM {table} WHERE {}", same.collect::<Vec<_>>().join(" AND "));
     let values: Vec<Parameter<'_>> = values.iter().map(Encoded::parameter).collect();
     Ok(!query(lease, &sql, &values).await?.is_empty())
+}
+
+/// Those of these columns, with their types, that do not take their values: the others do, in a
+/// statement of their own that writes nothing. Each failure costs the savepoint's changes.
+pub(super) async fn unfit(
+    lease: &mut Lease,
+    error: &ServerError,
+    table: &str,
+    written: &[Written<'_>],
+) -> Result<RefusedValue, ClientError> {
+    let sql = format!(
+        "SELECT attname::text, format_type(atttypid, atttypmod),
+           (attgenerated <> '' OR attidentity = 'a')::text FROM pg_attribute
+         WHERE attrelid = {TABLE} AND attnum > 0 AND NOT attisdropped"
+    );
+    let rows = query(lease, &sql, &[Parameter::Text(table)]).await?;
+    // A function reads a value as the column would; unlike a cast, it does not cut it to length.
+    let sql = format!(
+        "SELECT 1 FROM jsonb_populate_record(NULL::{}, jsonb_build_object($1::text, $2::text))",
+        SqlName::new(table)
+    );
+    let mut columns = Vec::new();
+    for written in written {
+        let name = &written.column.name;
+        let Some(found) = rows.iter().find(|row| row.text(0) == Some(name)) else { continue };
+        let is_refused = match (error.code.as_str(), written.encoded()) {
+            ("428C9", _) => found.text(2) == Some("true"),
+            (code, Encoded::Text(text)) => {
+                let parameters = [Parameter::Text(name), Parameter::Text(&text)];
+                let tried = query(lease, &sql, &parameters).await;
+                if tried.is_err() {
+                    lease.connection().script("ROLLBACK TO SAVEPOINT before_it").await?;
+                }
+                tried.is_err_and(|error| error.code() == code)
+            }
+            _ => false,
+        };
+        if is_refused {
+            columns.push((name.clone(), found.string(1)));
+        }
+    }
+    let why = match error.code.as_str() {
+        "22001" => WhyRefused::TooLong,
+        "22003" | "22008" => WhyRefused::OutOfRange,
+        "22P02" | "22007" => WhyRefused::Malformed,
+        "428C9" => WhyRefused::Computed,
+        _ => WhyRefused::Other,
+    };
+    Ok(RefusedValue { columns, why, message: error.without_values() })
 }
 
 /// The user-defined triggers that this statement on the table fires, and whether a rule rewrites

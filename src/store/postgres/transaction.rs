@@ -205,26 +205,40 @@ impl<'s> Transaction<'s> {
         key: Option<&Value>,
         row: &[(ColumnId, Value)],
     ) -> Refusal {
+        let written: Vec<Written<'_>> =
+            row.iter().map(|(id, value)| Written { column: entity.column(*id), value }).collect();
+        let is_of_a_function =
+            error.context.as_ref().is_some_and(|context| context.contains("PL/pgSQL"));
         let constraint = match StoreError::from(ClientError::Server(Box::new(error.clone()))) {
             StoreError::Constraint(constraint) => constraint,
+            StoreError::Value(_) if !is_of_a_function => {
+                let found = self
+                    .blame(async |lease| blame::unfit(lease, &error, &entity.table, &written).await)
+                    .await;
+                return match found {
+                    Ok(found) => Refusal::Value(found),
+                    Err(error) => Refusal::Store(error.into()),
+                };
+            }
             // Raised by a user-defined PL/pgSQL function.
-            StoreError::Database(_)
-                if error.context.as_ref().is_some_and(|context| context.contains("PL/pgSQL")) =>
-            {
+            StoreError::Database(_) | StoreError::Value(_) if is_of_a_function => {
                 let triggers = self
                     .blame(async |lease| blame::broken(lease, &entity.table, &error).await)
                     .await;
                 return match triggers {
                     Ok(triggers) if !triggers.is_empty() => {
-                        Refusal::BrokenTriggers { triggers, message: error.message }
+                        // What a trigger cannot convert may come from a row.
+                        let message = match error.code.starts_with("22") {
+                            true => error.without_values(),
+                            false => error.message,
+                        };
+                        Refusal::BrokenTriggers { triggers, message }
                     }
                     _ => Refusal::Store(StoreError::Statement(error.to_string())),
                 };
             }
             other => return Refusal::Store(other),
         };
-        let written: Vec<Written<'_>> =
-            row.iter().map(|(id, value)| Written { column: entity.column(*id), value }).collect();
         let key = key.map(|value| Written { column: entity.column(entity.key), value });
         let named = self
             .blame(async |lease| {

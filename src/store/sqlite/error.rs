@@ -3,9 +3,11 @@
 
 use rusqlite::{Error, ErrorCode, ffi};
 
+use crate::model::Entity;
 use crate::store::error::AdminError;
 use crate::store::error::{Columns, Constraint, StoreError};
 use crate::store::schema::migrations::MigrateError;
+use crate::store::transaction::{RefusedValue, WhyRefused};
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -68,12 +70,24 @@ fn of_tables(error: Error, tables: &[&str]) -> StoreError {
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => {
             Constraint::ForeignKey(Vec::new())
         }
-        ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_DATATYPE => {
-            Constraint::Check(rest.to_owned())
-        }
+        ffi::SQLITE_CONSTRAINT_DATATYPE => return StoreError::Value(message.clone()),
+        ffi::SQLITE_CONSTRAINT_CHECK => Constraint::Check(rest.to_owned()),
         ffi::SQLITE_CONSTRAINT_NOTNULL => Constraint::NotNull(columns(rest, tables)),
         _ => return StoreError::Database(error.into()),
     })
+}
+
+/// The column of a STRICT table that does not take a value, from SQLite's message: `cannot store TEXT
+/// value in INTEGER column t.c`.
+pub(super) fn refused_value(message: String, entity: &Entity) -> RefusedValue {
+    let of = |message: &str| {
+        let (_, rest) = message.split_once(" value in ")?;
+        let (column_type, column) = rest.split_once(" column ")?;
+        let name = column.strip_prefix(&entity.table)?.strip_prefix('.')?;
+        Some((name.to_owned(), column_type.to_owned()))
+    };
+    let columns = of(&message).into_iter().collect();
+    RefusedValue { columns, why: WhyRefused::Malformed, message }
 }
 
 /// Whether it is one of SQLite's compile-time limits.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::blame;
 use super::catalogue::authors::Event;
 use super::dialect;
-use super::error::of_write;
+use super::error::{of_write, refused_value};
 use super::idempotency;
 use super::row::{Parameter, StepRow, bind};
 use super::snapshot::Snapshot;
@@ -204,6 +204,7 @@ impl Transaction<'_> {
                     .unwrap_or_default();
                 Refusal::Constraint(Constraint::ForeignKey(dangling))
             }
+            StoreError::Value(message) => Refusal::Value(refused_value(message, entity)),
             StoreError::Statement(message) => match blame::broken(self.connection(), &message) {
                 Ok(triggers) if !triggers.is_empty() => {
                     Refusal::BrokenTriggers { triggers, message }
