@@ -19,6 +19,11 @@ pub enum Admin {
     Postgres(Box<postgres::Admin>),
 }
 
+/// The number of the change log's records about rows, and the newest of them. What is not about rows
+/// has no name of an entity.
+const WRITTEN: &str = "SELECT CAST(count(*) AS text) || '-' || CAST(coalesce(max(seq), 0) AS text)
+  FROM _freshql_change WHERE entity NOT LIKE '/%'";
+
 /// Delegates to the driver.
 macro_rules! ask {
     ($of:expr, $admin:ident => $answer:expr) => {
@@ -182,6 +187,15 @@ impl Admin {
         column: ColumnId,
     ) -> Result<Option<u64>, AdminError> {
         ask!(self, admin => Ok(admin.alter_row(entity, key, column)?))
+    }
+
+    /// Stands for what has been written to the rows of a database: as long as it is the same,
+    /// nothing more has been.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn written(&self) -> Result<String, AdminError> {
+        ask!(self, admin => Ok(admin.written(WRITTEN)?))
     }
 
     /// Replaces the rows of all tables that both databases have with those of the other database,

@@ -102,8 +102,8 @@ impl ScratchDatabases {
         ask!(self, scratch => scratch.remove(name));
     }
 
-    /// Removes all except this one, unless they are in use.
-    pub fn remove_others(&mut self, kept: &str) {
+    /// Removes all except these, unless they are in use.
+    pub fn remove_others(&mut self, kept: &[&str]) {
         ask!(self, scratch => scratch.remove_others(kept));
     }
 }

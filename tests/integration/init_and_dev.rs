@@ -268,3 +268,70 @@ async fn dev_waits_for_the_first_valid_version() {
         .unwrap();
     dev.until("added   query A ").await;
 }
+
+#[tokio::test]
+async fn rows_that_a_half_edited_model_does_not_take_come_back_with_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("schema.graphql");
+    let model = |book: &str, rest: &str| {
+        std::fs::write(&file, format!("type Book @entity {{ id: ID! @id {book} }}\n{rest}"))
+            .unwrap();
+    };
+    model("title: String pages: Int", "");
+    let mut dev = start(directory.path(), "dev").await;
+    dev.until("serving 0 operations").await;
+    let create = |id: &str| {
+        format!(
+            "mutation {{ createBook(input: {{id: \"{id}\" title: \"T{id}\" pages: 7}}) {{ id }} }}"
+        )
+    };
+    for id in ["a", "b"] {
+        assert!(ask(&dev, &create(id)).await["data"]["createBook"]["id"] == id);
+    }
+
+    // A column goes, then the table, then a column comes that no row has: in one thought, saved in
+    // the middle.
+    model("title: String", "");
+    dev.until("- pages: Int").await;
+    std::fs::write(&file, "type Shop @entity { id: ID! @id }\n").unwrap();
+    dev.until("removed type Book").await;
+    model("title: String! pages: Int! isbn: String!", "");
+    dev.until("not kept: the rows of `books` do not fit").await;
+    dev.until("the last scratch database still has them").await;
+    model("title: String! pages: Int! isbn: String", "type Shop @entity { id: ID! @id }\n");
+    dev.until("2 rows of the last scratch database are kept").await;
+    dev.until("added   type Shop").await;
+    let answer = ask(&dev, "{ books { nodes { id title pages isbn } } }").await;
+    let rows = json!([{"id": "a", "title": "Ta", "pages": 7, "isbn": null}, {"id": "b", "title": "Tb", "pages": 7, "isbn": null}]);
+    assert_eq!(answer["data"]["books"]["nodes"], rows);
+
+    // What is taken back finds its database as it was.
+    model("title: String pages: Int", "");
+    dev.until("- isbn: String").await;
+    let etags = "{ books { nodes { id pages } } }";
+    let rows = json!([{"id": "a", "pages": 7}, {"id": "b", "pages": 7}]);
+    assert_eq!(ask(&dev, etags).await["data"]["books"]["nodes"], rows);
+
+    // The rows of a database that somebody has written to go on from there.
+    model("title: String", "");
+    dev.until("- pages: Int").await;
+    let change = "mutation { updateBook(id: \"a\", patch: {title: \"new\"}) { title } }";
+    assert_eq!(ask(&dev, change).await["data"]["updateBook"]["title"], "new");
+    model("title: String pages: Int", "");
+    dev.until("+ pages: Int").await;
+    let answer = ask(&dev, "{ books { nodes { id title pages } } }").await;
+    let rows =
+        json!([{"id": "a", "title": "new", "pages": 7}, {"id": "b", "title": "Tb", "pages": 7}]);
+    assert_eq!(answer["data"]["books"]["nodes"], rows);
+
+    // The next run finds the rows, too.
+    model("title: String", "");
+    dev.until("- pages: Int").await;
+    dev.process.kill().await.unwrap();
+    let mut dev = start(directory.path(), "dev").await;
+    dev.until("serving 0 operations").await;
+    model("title: String pages: Int", "");
+    dev.until("+ pages: Int").await;
+    let answer = ask(&dev, "{ books { nodes { id title } } }").await;
+    assert_eq!(answer["data"]["books"]["nodes"][0], json!({"id": "a", "title": "new"}));
+}

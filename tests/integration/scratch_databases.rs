@@ -84,7 +84,7 @@ fn scratch_databases_of_a_project_are_kept_and_unused_ones_dropped() {
     // The session that has inspected it may take a moment to end.
     let begun = std::time::Instant::now();
     while is_left(&old) && begun.elapsed().as_secs() < 20 {
-        second.remove_others(&last);
+        second.remove_others(&[&last]);
     }
     let mut left = [last, used, of_others];
     left.sort();

@@ -203,7 +203,10 @@ async fn the_log_names_the_row_once_and_no_cache_keeps_the_answer() {
     let project = project();
     configure(project.path(), "mode = \"open\"\n");
     let mut program = Program::start(project.path()).await;
-    let outsider = Outsider::of(&database_of(project.path()));
+    let outsider = match &program.database {
+        Some(database) => database.outsider(),
+        None => Outsider::of(&database_of(project.path())),
+    };
     outsider.execute(match driver() {
         Driver::Sqlite => "PRAGMA ignore_check_constraints = ON",
         Driver::Postgres => "ALTER TABLE products DROP CONSTRAINT products_status_check",

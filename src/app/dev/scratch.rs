@@ -3,6 +3,8 @@
 //! new database, and rows are copied as far as they fit: nobody should have to enter them again
 //! because a field was added.
 
+use std::path::Path;
+
 use anyhow::Context;
 
 use crate::app::database::{open, read};
@@ -41,32 +43,52 @@ pub(super) fn prepare(
     let mut project = Project { config, model, migrations, databases };
     let shape = shape(&config.database, model).context("the model has no tables")?;
     let file = folder.join(project.databases.last());
-    let last = std::fs::read_to_string(&file).unwrap_or_default().trim().to_owned();
-    let last = project
-        .databases
-        .find(&last)
-        .context("cannot look for the scratch database")?
-        .map(|database| Named { database, name: last });
-    if let Some(last) = last.as_ref().filter(|last| last.name.contains(&shape))
-        && let Some(note) = project.bring_up(&last.database)?
-    {
+    let (last, source) = project.last(&std::fs::read_to_string(&file).unwrap_or_default())?;
+    let keep = |databases: &mut ScratchDatabases, names: &[&str]| {
         if is_first {
-            project.databases.remove_others(&last.name);
+            databases.remove_others(names);
         }
-        return Ok(Scratch { database: last.database.clone(), note });
+    };
+    // The last database fits; or else the one that its rows come from, if the author has taken back
+    // what the last one was made for.
+    for (fitting, is_last) in [(&last, true), (&source, false)] {
+        let Some(named) = fitting.as_ref().filter(|named| named.name.contains(&shape)) else {
+            continue;
+        };
+        let Some(note) = project.bring_up(&named.database)? else { continue };
+        if is_last {
+            let source = source.as_ref().map_or("", |source| &source.name);
+            keep(&mut project.databases, &[&named.name, source]);
+        } else {
+            write(&file, &named.name)?;
+            keep(&mut project.databases, &[&named.name]);
+        }
+        return Ok(Scratch { database: named.database.clone(), note });
     }
     let name =
         project.databases.new_name(&shape).context("cannot look for the scratch database")?;
-    let made = match &last {
-        Some(last) => project.successor(&name, last),
+    let source = source.or(last);
+    let made = match &source {
+        Some(source) => project.successor(&name, source),
         None => project.make(&name),
     };
     let (database, note) = made.inspect_err(|_| project.databases.remove(&name))?;
-    std::fs::write(&file, &name).context("cannot write into the folder of scratch databases")?;
-    if is_first {
-        project.databases.remove_others(&name);
+    match &source {
+        Some(source) => {
+            let written = project.written(&database)?;
+            write(&file, &format!("{name}\n{} {written}\n", source.name))?;
+            keep(&mut project.databases, &[&name, &source.name]);
+        }
+        None => {
+            write(&file, &name)?;
+            keep(&mut project.databases, &[&name]);
+        }
     }
     Ok(Scratch { database, note })
+}
+
+fn write(file: &Path, text: &str) -> Result<(), StartError> {
+    Ok(std::fs::write(file, text).context("cannot write into the folder of scratch databases")?)
 }
 
 /// A scratch database and its name.
@@ -84,6 +106,33 @@ struct Project<'a> {
 }
 
 impl Project<'_> {
+    /// The database that was served last, and the one that its rows come from, as long as nobody has
+    /// written to the last one: a half-edited model may have left rows and columns behind that the
+    /// next model has again. `noted`: the name of the last one, and in the next line the name of the
+    /// source, and what had been written when the last one was made.
+    fn last(&mut self, noted: &str) -> Result<(Option<Named>, Option<Named>), StartError> {
+        let mut lines = noted.lines();
+        let last = self.find(lines.next().unwrap_or_default().trim())?;
+        let source = match (&last, lines.next().and_then(|line| line.split_once(' '))) {
+            (Some(last), Some((source, written))) if self.written(&last.database)? == written => {
+                self.find(source)?
+            }
+            _ => None,
+        };
+        Ok((last, source))
+    }
+
+    fn find(&mut self, name: &str) -> Result<Option<Named>, StartError> {
+        let found = self.databases.find(name).context("cannot look for the scratch database")?;
+        Ok(found.map(|database| Named { database, name: name.to_owned() }))
+    }
+
+    /// Stands for what has been written to a database.
+    fn written(&self, database: &Database) -> Result<String, StartError> {
+        let admin = open(database)?;
+        Ok(admin.written().context("cannot read the scratch database")?)
+    }
+
     /// Makes a new database with the rows of the last one.
     fn successor(&mut self, name: &str, last: &Named) -> Result<(Database, String), StartError> {
         // If the next migration leads from the last database to this model, it keeps all rows.
@@ -98,7 +147,16 @@ impl Project<'_> {
         let kept = open(&database)?
             .take_rows(&last.database)
             .context("cannot copy rows from the last scratch database")?;
-        Ok((database, format!("{note}{kept}")))
+        let all = if kept.contains("not kept: ") {
+            format!(
+                "the last scratch database still has them: until something is written to the new one, \
+                 the next change of the model takes its rows from {}\n",
+                last.database
+            )
+        } else {
+            String::new()
+        };
+        Ok((database, format!("{note}{kept}{all}")))
     }
 
     /// Applies pending migrations to an older scratch database. None if it no longer fits.

@@ -159,6 +159,11 @@ impl Admin {
         alter::alter(self.0.get_mut(), entity, key, column)
     }
 
+    pub(in crate::store) fn written(&self, sql: &str) -> Result<String, ClientError> {
+        let rows = self.0.borrow_mut().query(Execute::text(sql, &[]))?;
+        Ok(rows.first().map(|row| row.string(0)).unwrap_or_default())
+    }
+
     pub(in crate::store) fn take_rows(
         &mut self,
         from: &PostgresUrl,

@@ -141,11 +141,11 @@ impl ScratchDatabases {
         let _ = self.run(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
     }
 
-    pub(in crate::store) fn remove_others(&mut self, kept: &str) {
+    pub(in crate::store) fn remove_others(&mut self, kept: &[&str]) {
         let used = "SELECT DISTINCT datname FROM pg_stat_activity WHERE datname IS NOT NULL";
         let (Ok(names), Ok(used)) = (self.names(), self.run(used)) else { return };
         let is_used = |name: &str| used.iter().any(|row| row.text(0) == Some(name));
-        for name in names.iter().filter(|name| *name != kept && !is_used(name)) {
+        for name in names.iter().filter(|name| !kept.contains(&name.as_str()) && !is_used(name)) {
             let _ = self.run(&format!("DROP DATABASE IF EXISTS {}", SqlName::new(name)));
         }
     }

@@ -104,6 +104,10 @@ impl Admin {
         alter::alter(&self.0, entity, key, column)
     }
 
+    pub(in crate::store) fn written(&self, sql: &str) -> rusqlite::Result<String> {
+        self.0.query_row(sql, [], |row| row.get(0))
+    }
+
     pub(in crate::store) fn take_rows(&mut self, from: &Path) -> rusqlite::Result<String> {
         rows::keep(&self.0, from)
     }

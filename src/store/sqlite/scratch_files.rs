@@ -70,10 +70,10 @@ impl ScratchFiles {
         }
     }
 
-    pub(in crate::store) fn remove_others(&self, kept: &str) {
+    pub(in crate::store) fn remove_others(&self, kept: &[&str]) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if is_scratch(&name) && name != kept {
+            if is_scratch(&name) && !kept.contains(&name.as_str()) {
                 self.remove(&name);
             }
         }
