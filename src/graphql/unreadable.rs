@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::error::{Code, GraphqlError};
-use crate::model::{ColumnId, EntityId, Model, Value, global_id};
+use crate::model::{ColumnId, EntityId, Model, Scalar, Value, global_id};
 
 /// How long a column is not mentioned again in the log: a list may show many such values, and
 /// clients may ask for it often.
@@ -43,7 +43,7 @@ fn shown_key(model: &Model, entity: EntityId, id: &Value) -> Option<String> {
 }
 
 /// A key without quotes.
-fn text(scalar: crate::model::Scalar, model: &Model, id: &Value) -> Option<String> {
+fn text(scalar: Scalar, model: &Model, id: &Value) -> Option<String> {
     let mut json = Vec::with_capacity(40);
     scalar.write_json(model, id.as_ref(), &mut json).ok()?;
     match serde_json::from_slice(&json).ok()? {
