@@ -177,6 +177,64 @@ async fn a_request_for_a_stored_answer_gives_up_in_time_if_the_server_stalls() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_reach_another_server_than_the_checks_are_refused() {
+    let Some(primary) = Postgres::start() else { return };
+    primary.create("balanced");
+    // Where new connections lead.
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join(".s.PGSQL.5432");
+    let lead_to = |server: &Postgres| {
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(server.socket(), &link).unwrap();
+    };
+    lead_to(&primary);
+    let url = format!(
+        "postgres://freshql@{}/balanced",
+        directory.path().to_str().unwrap().replace('/', "%2F")
+    );
+    let direct =
+        TestApp::start_with(Mode::Trusted, |config| config.database = url.parse().unwrap()).await;
+    // Flights are as those through a pooler, which does not tell which server it reaches.
+    let url = format!("{url}?pooler=transaction");
+    let pooled =
+        TestApp::start_with(Mode::Trusted, |config| config.database = url.parse().unwrap()).await;
+    let (id, _) = direct.create_merchant("A shop").await;
+    let path = url_with(MERCHANT, &json!({"id": id}));
+    let standby = primary.standby();
+    let shown = format!("SELECT city FROM merchants WHERE id = '{id}'");
+    let begun = Instant::now();
+    while standby.try_run("balanced", &shown).is_ok_and(|rows| rows.is_empty()) {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+    standby.run("postgres", "SELECT pg_wal_replay_pause()");
+
+    for app in [&direct, &pooled] {
+        let etag = app.get(&path).await.etag().to_owned();
+        lead_to(&standby);
+        primary.run(
+            "balanced",
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+             WHERE application_name = 'freshql' AND query NOT LIKE '%\\_freshql\\_change%'",
+        );
+        primary.run("balanced", "UPDATE merchants SET city = city || '!'");
+        for _ in 0..3 {
+            let refused = app.get_with(&path, &[(IF_NONE_MATCH, &etag)]).await;
+            assert_eq!(refused.status, 503, "{}", refused.text());
+        }
+        lead_to(&primary);
+        let begun = Instant::now();
+        let mut answer = app.get(&path).await;
+        while answer.status == 503 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not recover");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            answer = app.get(&path).await;
+        }
+        let city = answer.json()["data"]["merchant"]["city"].clone();
+        assert_eq!(primary.run("balanced", &shown), [city.as_str().unwrap()]);
+    }
+}
+
 /// The sessions on a database, except for those that begin later.
 struct Sessions(Vec<String>);
 

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::change_log;
-use super::client::{Cells, ClientError, Connection, Execute, Parameter};
+use super::client::{Cells, ClientError, Connection, Execute, Parameter, int};
 use super::dialect::Postgres;
 use super::feed::Snapshot;
 use super::values::{Encoded, KeptRow, Table, array, encode};
@@ -21,14 +21,17 @@ use crate::store::statement::{Parameter as Place, Statement, Type};
 use crate::store::trace::Trace;
 
 /// The transactions that a flight sees. Whoever knows of all of them also knows the state of the
-/// schema, since every change to it leaves a record in the change log.
-const SNAPSHOT: &str = "SELECT pg_current_snapshot()";
+/// schema, since every change to it leaves a record in the change log. And when this server was
+/// started: a standby, or a former primary server, knows other transactions by the same numbers.
+const SNAPSHOT: &str = "SELECT pg_current_snapshot(), pg_postmaster_start_time()";
 
 /// The state of the database that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The transactions that it includes.
     pub(super) snapshot: Snapshot,
+    /// When its server was started.
+    pub(super) server: i64,
     /// The newest record of the change log, if it was requested.
     pub(super) newest: Version,
 }
@@ -156,7 +159,9 @@ impl Run<'_, '_> {
             let Some(at) = number.checked_sub(first) else { return Ok(()) };
             let Some(table) = tables.get_mut(at) else {
                 match &mut seen {
-                    Some(seen) if number == state_at => seen.snapshot = snapshot_in(cells)?,
+                    Some(seen) if number == state_at => {
+                        (seen.snapshot, seen.server) = snapshot_in(cells)?;
+                    }
                     Some(seen) if number == state_at + 1 => seen.newest = newest(cells)?,
                     _ => {}
                 }
@@ -209,9 +214,10 @@ pub(super) fn statement<'w>(model: &Model, wanted: &Wanted<'w>) -> &'w Statement
     }
 }
 
-fn snapshot_in(mut cells: Cells<'_>) -> Result<Snapshot, ClientError> {
+fn snapshot_in(mut cells: Cells<'_>) -> Result<(Snapshot, i64), ClientError> {
     let snapshot = cells.next_cell()?.and_then(Snapshot::read);
-    snapshot.ok_or_else(|| ClientError::protocol("an invalid snapshot"))
+    let server = cells.next_cell()?.and_then(int);
+    snapshot.zip(server).ok_or_else(|| ClientError::protocol("an invalid snapshot"))
 }
 
 fn newest(mut cells: Cells<'_>) -> Result<Version, ClientError> {

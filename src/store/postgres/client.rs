@@ -159,6 +159,11 @@ impl Connection {
         self.parameters.get(name).map(String::as_str)
     }
 
+    /// Whether it leads to a standby. Unknown behind a pooler, which may reach any server.
+    pub fn is_of_standby(&self) -> bool {
+        !self.session.pooled && self.parameter("in_hot_standby") == Some("on")
+    }
+
     /// How the session was set up.
     pub fn session(&self) -> Session {
         self.session

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+pub(super) use check::STANDBY;
 pub(in crate::store) use known::Schema;
 pub(in crate::store) use snapshot::Snapshot;
 
@@ -205,14 +206,25 @@ impl Feed {
         Ok(())
     }
 
+    /// When the server was started that the last check has reached.
+    pub(in crate::store) fn server(&self) -> i64 {
+        self.known.server.load(Ordering::SeqCst)
+    }
+
     /// Returns when the subscribers know of everything that a reader with this snapshot has seen.
     /// Usually they already do. This is always awaited: alterations by hand are in the snapshot,
-    /// too, and only a check detects that versions do not reflect them.
+    /// too, and only a check detects that versions do not reflect them. `server`: when the reader's
+    /// server was started; snapshots of another one cannot be compared.
     ///
     /// # Errors
     /// The change log cannot be read.
-    pub(in crate::store) async fn cover(&self, seen: &Snapshot) -> Result<(), StoreError> {
-        if !self.has_lost_track() && self.known.covered.load().covers(seen) {
+    pub(in crate::store) async fn cover(
+        &self,
+        seen: &Snapshot,
+        server: i64,
+    ) -> Result<(), StoreError> {
+        let is_comparable = !self.has_lost_track() && self.server() == server;
+        if is_comparable && self.known.covered.load().covers(seen) {
             return Ok(());
         }
         self.catch_up().await

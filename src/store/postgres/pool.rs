@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client::{ClientError, Connection, Session, TransactionStatus};
 use super::error::unreachable_because;
+use super::feed::STANDBY;
 use crate::config::PostgresUrl;
 use crate::store::error::StoreError;
 
@@ -129,6 +130,9 @@ impl Pool {
             return Err(StoreError::Lost(outage.why.clone()));
         }
         match Connection::connect(&self.url, self.session).await {
+            Ok(connection) if connection.is_of_standby() => {
+                Err(self.failed(&ClientError::Login(STANDBY.to_owned())))
+            }
             Ok(connection) => {
                 *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 Ok(connection)

@@ -3,6 +3,7 @@
 mod mutate;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::ahead::{self, Frame, Seen};
@@ -34,6 +35,9 @@ const LEAST_WRITERS: usize = 8;
 /// How often an answer is read again because the schema has changed meanwhile.
 const READINGS: u32 = 5;
 
+/// What a load balancer may do, or a server that goes on after its standby has taken over.
+const OTHER_SERVER: &str = "connections reach different servers: rows would be read from one, and their changes from another";
+
 /// The search path that the session began with, with temporary tables at the end unless it already
 /// places them.
 const SEARCH_PATH: &str = "SELECT concat_ws(', ', nullif(reset_val, ''),
@@ -56,6 +60,8 @@ struct Parts {
     reading: Frame,
     /// The statement that begins a mutation.
     writing: &'static str,
+    /// The server that the connections for writing lead to.
+    writes_to: AtomicI64,
 }
 
 impl Store {
@@ -84,6 +90,7 @@ impl Store {
             ),
             false => ("BEGIN", "BEGIN"),
         };
+        let server = feed.server();
         let reading = Frame { alone: url.pooled.then_some(begin), begin };
         let store = Self(Arc::new(Parts {
             model: model.clone(),
@@ -95,6 +102,7 @@ impl Store {
             rendered: Rendered::default(),
             reading,
             writing: write,
+            writes_to: AtomicI64::new(server),
         }));
         store.identity().await?;
         tokio::spawn(store.0.readers.clone().warm());
@@ -166,7 +174,7 @@ impl Store {
     /// Why it does not, or that it does not answer.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
         let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'";
-        let mut lease = self.0.writes.get().await?;
+        let mut lease = self.writer().await?;
         let rows = lease.connection().query(Execute::binary(sql, &[])).await?;
         match rows.first().is_some_and(|row| row.is(0)) {
             true => {
@@ -201,11 +209,15 @@ impl Store {
         self.0.readers.get().await
     }
 
-    /// A connection for writing, for the store's own statements.
+    /// A connection for writing. After another server has taken over, none leads to the former one.
     ///
     /// # Errors
     /// None is available.
     pub(super) async fn writer(&self) -> Result<Lease, StoreError> {
+        let server = self.0.feed.server();
+        if self.0.writes_to.swap(server, Ordering::SeqCst) != server {
+            self.0.writes.renew();
+        }
         self.0.writes.get().await
     }
 
@@ -221,6 +233,7 @@ impl Store {
         reading: R,
         observed: bool,
     ) -> Result<(R::Output, Option<Observed>), R::Error> {
+        let mut why_not = "the schema of the database has changed while it was read";
         for _ in 0..READINGS {
             let mut trace = observed.then(Trace::default);
             let schema = self.0.feed.schema();
@@ -232,7 +245,13 @@ impl Store {
                     Some(error) => return Err(error.into()),
                 },
             };
-            if let Err(error) = self.0.feed.cover(&seen.snapshot).await {
+            let covered = self.0.feed.cover(&seen.snapshot, seen.server).await;
+            if self.0.feed.server() != seen.server {
+                self.0.readers.renew();
+                why_not = OTHER_SERVER;
+                continue;
+            }
+            if let Err(error) = covered {
                 // It is not kept, and nothing that is kept is given out until the log can be read
                 // again.
                 tracing::debug!(%error, "an answer leaves before its changes are known");
@@ -253,8 +272,7 @@ impl Store {
             let observed = Observed { statements: trace.into_ran(), as_of: seen.newest };
             return Ok((output, Some(observed)));
         }
-        Err(StoreError::Lost("the schema of the database has changed while it was read".to_owned())
-            .into())
+        Err(StoreError::Lost(why_not.to_owned()).into())
     }
 
     async fn fetch<R: Reading>(

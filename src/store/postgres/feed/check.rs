@@ -1,6 +1,7 @@
 //! One check: a flight on the feed's own connection that begins with the snapshot, and what follows
 //! from its result.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,7 @@ const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
   (SELECT floor FROM _freshql_run), pg_postmaster_start_time()";
 const WHERE: &str =
     "SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), pg_is_in_recovery()";
-const STANDBY: &str =
+pub(in crate::store::postgres) const STANDBY: &str =
     "the server is a standby, which shows changes before they count: connect to the primary server";
 
 impl Follower {
@@ -145,6 +146,7 @@ impl Follower {
             let batch = Batch { position: applied.position(), changes, own: false };
             known.subscribers.tell(&FeedEvent::Batch(batch));
         }
+        known.server.store(applied.server, Ordering::SeqCst);
         known.covered.store(Arc::new(applied.snapshot.clone()));
         Ok(())
     }

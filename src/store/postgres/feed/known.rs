@@ -1,5 +1,6 @@
 //! What a feed's subscribers know: up to which snapshot, and in which state of the schema.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -22,6 +23,8 @@ pub(super) struct Known {
     pub(super) applied: Mutex<Applied>,
     /// The snapshot up to which they know everything.
     pub(super) covered: ArcSwap<Snapshot>,
+    /// When the server was started that the last check has reached.
+    pub(super) server: AtomicI64,
     pub(super) schema: ArcSwap<Schema>,
 }
 
@@ -36,6 +39,7 @@ impl Known {
             model,
             subscribers,
             covered: ArcSwap::from_pointee(applied.snapshot.clone()),
+            server: AtomicI64::new(applied.server),
             applied: Mutex::new(applied),
             schema: ArcSwap::from_pointee(schema),
         }

@@ -33,7 +33,7 @@ impl Store {
             let result = tokio::select! {
                 biased;
                 () = reply.closed() => return,
-                lease = store.0.writes.get() => match lease {
+                lease = store.writer() => match lease {
                     Ok(lease) => store.write_ahead(lease, &writing).await,
                     Err(error) => Ok(Err(error.into())),
                 },
@@ -142,7 +142,7 @@ impl Store {
         loop {
             let held = match lease.take() {
                 Some(lease) => lease,
-                None => self.0.writes.get().await?,
+                None => self.writer().await?,
             };
             let parts = &*self.0;
             let transaction = Transaction::new(
