@@ -305,6 +305,28 @@ async fn pruning_keeps_what_a_node_may_not_have_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_of_another_databases_log_are_not_read_and_are_deleted() {
+    let Some(postgres) = Postgres::start() else { return };
+    let database = database(&postgres, "green");
+    let Node { store, told } = Node::open(&database).await;
+    let run = |sql: &str| postgres.run("green", sql);
+    // As logical replication of all tables brings them, from a server that is far ahead.
+    run(
+        "INSERT INTO _freshql_change (xid, entity, id, op) SELECT '900000000', 'Shop', n, 'U' FROM generate_series(1, 100001) n",
+    );
+    run("INSERT INTO shops (id, name) VALUES ('a', 'a')");
+    store.catch_up().await.unwrap();
+    assert_eq!(told.take().1, 0, "nothing is forgotten");
+    run("UPDATE shops SET name = 'b'");
+    store.catch_up().await.unwrap();
+    assert_eq!(told.keys(), ["a"]);
+    let limits = ChangeLogLimits { max_age: Duration::from_secs(3600), max_records: 1000 };
+    store.prune(limits).await.unwrap();
+    assert_eq!(run("SELECT DISTINCT id FROM _freshql_change"), ["a"]);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_killed_is_opened_again_and_nothing_is_missed() {
     let Some(postgres) = Postgres::start() else { return };
     let database = database(&postgres, "killed");

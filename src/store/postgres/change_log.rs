@@ -41,7 +41,8 @@ macro_rules! columns {
 pub(super) const SINCE: &str = concat!(
     "SELECT ",
     columns!(""),
-    " FROM _freshql_change WHERE xid >= $1::xid8 ORDER BY xid, seq LIMIT 100001"
+    " FROM _freshql_change WHERE xid >= $1::xid8 AND xid < pg_snapshot_xmax(pg_current_snapshot())
+       ORDER BY xid, seq LIMIT 100001"
 );
 
 /// The records of transactions that were running in the previous snapshot; `$1` is its `xip`.

@@ -21,6 +21,11 @@ const NOTE: &str = "INSERT INTO _freshql_note (at, oldest)
 const FORGET: &str = "DELETE FROM _freshql_note WHERE at < (SELECT max(at) FROM _freshql_note
   WHERE at <= clock_timestamp() - make_interval(secs => $1::float8))";
 
+/// Deletes records of transactions that this database has not had yet. Logical replication of all
+/// tables brings another database's log, and the triggers record here what it applies anyway.
+const FOREIGN: &str =
+    "DELETE FROM _freshql_change WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())";
+
 /// Only one node at a time.
 const TURN: &str = "SELECT floor FROM _freshql_run FOR UPDATE SKIP LOCKED";
 
@@ -82,7 +87,11 @@ pub(super) async fn prune(
 ) -> Result<usize, ClientError> {
     let seconds = limits.max_age.as_secs().to_string();
     connection
-        .flight(&[Execute::text(NOTE, &[]), Execute::text(FORGET, &[Parameter::Text(&seconds)])])
+        .flight(&[
+            Execute::text(FOREIGN, &[]),
+            Execute::text(NOTE, &[]),
+            Execute::text(FORGET, &[Parameter::Text(&seconds)]),
+        ])
         .await?;
     let mut all = 0;
     loop {
