@@ -71,7 +71,25 @@ async fn what_policies_hide_from_the_server_is_served_without_etags() {
     let (is_done, said) = freshql(path, &owner, &["check"]);
     assert!(is_done, "{said}");
 
+    // Only the role is altered, and what was prepared before knows nothing of policies.
+    postgres.run("notes", "ALTER ROLE app BYPASSRLS; DELETE FROM friends");
+    let (_, mine, shown) = get(&node, NOTES, None).await;
+    assert!(mine.is_some() && shown["data"]["notes"]["totalCount"] == 2, "{shown}");
+    assert_eq!(get(&node, NOTES, mine.as_deref()).await.0, 304);
+    postgres.run("notes", "ALTER ROLE app NOBYPASSRLS");
+    let (status, etag, none) = get(&node, NOTES, mine.as_deref()).await;
+    assert_eq!((status, etag), (200, None), "{none}");
+    assert_eq!(none["data"]["notes"]["totalCount"], 0, "{none}");
+
     postgres.run("notes", "ALTER TABLE notes DISABLE ROW LEVEL SECURITY");
     let (status, etag, _) = get(&node, NOTES, all.as_deref()).await;
     assert!(status == 200 && etag.is_some() && etag != all, "the definition has changed");
+
+    postgres.run("notes", "REVOKE SELECT ON notes FROM app");
+    let (status, _, refused) = get(&node, NOTES, etag.as_deref()).await;
+    assert_eq!(status, 503, "{refused}");
+    let (is_done, said) = freshql(path, &app, &["check"]);
+    assert!(!is_done && said.contains("this role may not read `notes.id`"), "{said}");
+    postgres.run("notes", "GRANT SELECT ON notes TO app");
+    assert_eq!(get(&node, NOTES, etag.as_deref()).await.0, 304);
 }

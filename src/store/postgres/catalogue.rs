@@ -62,6 +62,8 @@ pub(in crate::store) struct FoundColumn {
     pub(in crate::store) is_deterministic: bool,
     /// The values of an enum, in its order.
     pub(in crate::store) values: Vec<String>,
+    /// Whether this role may read it.
+    pub(in crate::store) is_readable: bool,
 }
 
 #[derive(Debug, Default)]
@@ -149,7 +151,8 @@ pub(in crate::store) fn statements() -> [String; 6] {
                     format_type(base.oid, bottom.mod),
                     a.attnotnull OR bottom.required, pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> '',
                     coll.collname, coalesce(coll.collisdeterministic, true),
-                    (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = base.oid)
+                    (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = base.oid),
+                    has_column_privilege(c.oid, a.attnum, 'SELECT')
              FROM {tables} JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                JOIN pg_type t ON t.oid = a.atttypid
                JOIN LATERAL (WITH RECURSIVE down AS (SELECT t.oid, t.typbasetype, t.typnotnull AS required,

@@ -97,8 +97,9 @@ impl Feed {
         for reason in schema.guard.reasons(&model) {
             tracing::error!("answers have no ETag and are not cached: {reason}");
         }
+        let era = follower.era(&applied);
         let feed = Arc::new(Self {
-            known: Known::new(model, subscribers, applied, schema),
+            known: Known::new(model, subscribers, applied, schema, era),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             failed: AtomicBool::new(false),
@@ -209,6 +210,11 @@ impl Feed {
     /// When the server was started that the last check has reached.
     pub(in crate::store) fn server(&self) -> i64 {
         self.known.server.load(Ordering::SeqCst)
+    }
+
+    /// A number that changes when connections must be opened anew.
+    pub(in crate::store) fn era(&self) -> i64 {
+        self.known.era.load(Ordering::SeqCst)
     }
 
     /// Returns when the subscribers know of everything that a reader with this snapshot has seen.

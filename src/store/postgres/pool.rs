@@ -2,7 +2,7 @@
 //! flight, a task cancels it on the server and reads to its end, or closes the connection.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ pub(super) struct Pool {
     outage: Mutex<Option<Outage>>,
     /// Increased when open connections must no longer be used.
     generation: AtomicU32,
+    /// See [`Self::get`].
+    era: AtomicI64,
 }
 
 /// The server could not be reached.
@@ -65,6 +67,7 @@ impl Pool {
         session: Session,
         size: usize,
         patience: Duration,
+        era: i64,
     ) -> Arc<Self> {
         Arc::new(Self {
             url,
@@ -76,15 +79,19 @@ impl Pool {
             patience,
             outage: Mutex::default(),
             generation: AtomicU32::new(0),
+            era: AtomicI64::new(era),
         })
     }
 
-    /// A connection: an open one if possible.
+    /// A connection: an open one if possible, unless it was opened in another era.
     ///
     /// # Errors
     /// [`StoreError::Overloaded`] if too many callers wait or none was free for too long,
     /// [`StoreError::Lost`] if the server cannot be reached.
-    pub(super) async fn get(self: &Arc<Self>) -> Result<Lease, StoreError> {
+    pub(super) async fn get(self: &Arc<Self>, era: i64) -> Result<Lease, StoreError> {
+        if self.era.swap(era, Ordering::AcqRel) != era {
+            self.renew();
+        }
         let permit = self.permit().await?;
         let generation = self.generation.load(Ordering::Acquire);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();

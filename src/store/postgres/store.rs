@@ -3,7 +3,6 @@
 mod mutate;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::ahead::{self, Frame, Seen};
@@ -60,8 +59,6 @@ struct Parts {
     reading: Frame,
     /// The statement that begins a mutation.
     writing: &'static str,
-    /// The server that the connections for writing lead to.
-    writes_to: AtomicI64,
 }
 
 impl Store {
@@ -81,8 +78,9 @@ impl Store {
         let subscribers = Arc::new(Subscribers::new(clock.clone()));
         let session =
             |role| Session { statement_timeout: url.statement_timeout, pooled: url.pooled, role };
-        let pool = |role, size| Pool::new(url.clone(), session(role), size, url.pool_timeout);
         let feed = Feed::start(url, session(Role::Check), model.clone(), subscribers).await?;
+        let era = feed.era();
+        let pool = |role, size| Pool::new(url.clone(), session(role), size, url.pool_timeout, era);
         let (begin, write) = match url.pooled {
             true => (
                 "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
@@ -90,7 +88,6 @@ impl Store {
             ),
             false => ("BEGIN", "BEGIN"),
         };
-        let server = feed.server();
         let reading = Frame { alone: url.pooled.then_some(begin), begin };
         let store = Self(Arc::new(Parts {
             model: model.clone(),
@@ -102,7 +99,6 @@ impl Store {
             rendered: Rendered::default(),
             reading,
             writing: write,
-            writes_to: AtomicI64::new(server),
         }));
         store.identity().await?;
         tokio::spawn(store.0.readers.clone().warm());
@@ -206,19 +202,15 @@ impl Store {
     /// # Errors
     /// None is available.
     pub(super) async fn reader(&self) -> Result<Lease, StoreError> {
-        self.0.readers.get().await
+        self.0.readers.get(self.0.feed.era()).await
     }
 
-    /// A connection for writing. After another server has taken over, none leads to the former one.
+    /// A connection for writing.
     ///
     /// # Errors
     /// None is available.
     pub(super) async fn writer(&self) -> Result<Lease, StoreError> {
-        let server = self.0.feed.server();
-        if self.0.writes_to.swap(server, Ordering::SeqCst) != server {
-            self.0.writes.renew();
-        }
-        self.0.writes.get().await
+        self.0.writes.get(self.0.feed.era()).await
     }
 
     /// Runs an operation that reads one state of the database, with an optional trace, and returns
@@ -282,7 +274,7 @@ impl Store {
     ) -> Result<(Fetched<KeptRow>, Seen), StoreError> {
         let mut is_repeated = false;
         loop {
-            let mut lease = self.0.readers.get().await?;
+            let mut lease = self.reader().await?;
             let is_old = lease.is_old;
             let levels = reading.levels();
             let read = ahead::snapshot(
@@ -329,7 +321,7 @@ impl Store {
 
     /// Which database this is, and which state of its schema.
     async fn identity(&self) -> Result<[u8; 16], StoreError> {
-        let mut lease = self.0.readers.get().await?;
+        let mut lease = self.reader().await?;
         migrate::identity_in(&lease.connection().query(Execute::text(migrate::META, &[])).await?)
     }
 

@@ -46,6 +46,7 @@ impl FoundColumn {
             collation: some(row, 10),
             is_deterministic: row.is(11),
             values: list(row, 12),
+            is_readable: row.is(13),
         }
     }
 }

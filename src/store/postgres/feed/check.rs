@@ -61,7 +61,7 @@ struct Now {
     watched: Option<Watched>,
 }
 
-/// The answer to a [`Watch`]: when the statement was analysed, and a hash of enums.
+/// The answer to a [`Watch`]: when the statement was analysed, and a hash of enums and policies.
 type Watched = (i64, Option<i64>);
 
 /// The columns of a [`Watch`] follow.
@@ -100,6 +100,11 @@ impl Follower {
         self.history = self.settled(history).await?;
         let schema = self.look(model).await?;
         Ok((now.applied, schema))
+    }
+
+    /// See [`Known::era`].
+    pub(super) fn era(&self, applied: &Applied) -> i64 {
+        applied.server.wrapping_add(self.around)
     }
 
     pub(super) async fn close(self) {
@@ -147,6 +152,7 @@ impl Follower {
             known.subscribers.tell(&FeedEvent::Batch(batch));
         }
         known.server.store(applied.server, Ordering::SeqCst);
+        known.era.store(self.era(&applied), Ordering::SeqCst);
         known.covered.store(Arc::new(applied.snapshot.clone()));
         Ok(())
     }

@@ -71,8 +71,8 @@ macro_rules! print {
 pub(super) const PRINT: &str = print!();
 
 /// A number that changes with what else decides how tables are served and written: rules, keys that
-/// are passed on to other tables, and policies that apply to the server's role. They change no row,
-/// so no validator depends on them.
+/// are passed on to other tables, policies that apply to the server's role, and what it may read.
+/// They change no row, so no validator depends on them.
 pub(super) const AROUND: &str = concat!(
     "SELECT coalesce(sum(hashtextextended(thing, 0))::numeric % 9223372036854775807, 0)::bigint FROM (
   WITH watched AS (",
@@ -81,7 +81,8 @@ pub(super) const AROUND: &str = concat!(
   SELECT concat_ws(' ', 'r', oid, xmin) AS thing FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM watched)
   UNION ALL SELECT concat_ws(' ', 'k', oid, xmin) FROM pg_constraint
     WHERE contype = 'f' AND confupdtype NOT IN ('a', 'r') AND confrelid IN (SELECT oid FROM watched)
-  UNION ALL SELECT concat_ws(' ', 's', oid) FROM watched WHERE row_security_active(oid::oid)) AS things"
+  UNION ALL SELECT concat_ws(' ', 's', oid) FROM watched WHERE row_security_active(oid::oid)
+  UNION ALL SELECT concat_ws(' ', 't', oid) FROM watched WHERE NOT has_table_privilege(oid::oid, 'SELECT')) AS things"
 );
 
 /// The print that the history belongs to.
@@ -122,7 +123,8 @@ pub(super) async fn renew(connection: &mut Connection) -> Result<(), ClientError
 }
 
 /// What a statement has to name: the oids of tables, calls of functions, and the types that rows'
-/// values are shown with.
+/// values are shown with. And what tells whether policies apply to this role: that may change with
+/// the role alone, and then alike for all tables of an owner.
 pub(super) const NAMES: &str = concat!(
     "WITH RECURSIVE watched AS (",
     watched!(),
@@ -135,7 +137,9 @@ SELECT (SELECT string_agg(format('''%s''::regclass', oid::oid), ', ') FROM watch
       FROM unnest(proargtypes) AS t)), ', ')
     FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
     WHERE proname LIKE '\\_freshql\\_%' AND prokind = 'f' AND pg_function_is_visible(p.oid)),
-  (SELECT string_agg(DISTINCT enumtypid::text, ',') FROM pg_enum WHERE enumtypid IN (SELECT oid FROM types))"
+  (SELECT string_agg(DISTINCT enumtypid::text, ',') FROM pg_enum WHERE enumtypid IN (SELECT oid FROM types)),
+  (SELECT string_agg(format('row_security_active(%s::oid)', one), ', ') FROM (SELECT min(c.oid) AS one
+      FROM watched w JOIN pg_class c ON c.oid = w.oid WHERE relrowsecurity GROUP BY relowner, relforcerowsecurity) AS ones)"
 );
 
 /// Columns of a statement that tell whether the definition was altered; see the module's
@@ -163,9 +167,11 @@ impl Watch {
                 "(SELECT bit_xor(hash_record_extended(ROW(oid, xmin), 0)) FROM pg_enum WHERE enumtypid = ANY ('{{{types}}}'::oid[]))"
             )
         });
+        let policies = text(3).map(|applied| format!("hash_record_extended(ROW({applied}), 0)"));
+        let others: Vec<String> = values.into_iter().chain(policies).collect();
         Self(format!(
             "'now'::timestamptz, {}, {}, {}",
-            values.unwrap_or_else(null),
+            if others.is_empty() { null() } else { others.join(" # ") },
             never(text(0)).unwrap_or_else(null),
             never(text(1)).unwrap_or_else(null)
         ))

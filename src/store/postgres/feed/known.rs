@@ -25,6 +25,9 @@ pub(super) struct Known {
     pub(super) covered: ArcSwap<Snapshot>,
     /// When the server was started that the last check has reached.
     pub(super) server: AtomicI64,
+    /// A number that changes when connections must be opened anew: the server is another one, or
+    /// plans were made while the role was allowed more or less.
+    pub(super) era: AtomicI64,
     pub(super) schema: ArcSwap<Schema>,
 }
 
@@ -34,12 +37,14 @@ impl Known {
         subscribers: Arc<Subscribers>,
         applied: Applied,
         schema: Schema,
+        era: i64,
     ) -> Self {
         Self {
             model,
             subscribers,
             covered: ArcSwap::from_pointee(applied.snapshot.clone()),
             server: AtomicI64::new(applied.server),
+            era: AtomicI64::new(era),
             applied: Mutex::new(applied),
             schema: ArcSwap::from_pointee(schema),
         }

@@ -126,6 +126,7 @@ fn check_table(
         );
     }
     check_heirs(catalogue, found, problems);
+    check_privileges(table, found, problems);
     check_columns(table, found, problems, is_whole);
     if table.managed && found.column(VERSION_COLUMN).is_none() {
         let message =
@@ -155,6 +156,16 @@ fn check_table(
             });
         }
         false => {}
+    }
+}
+
+/// Whoever takes the right to read from the role does not want it to serve what it has cached.
+fn check_privileges(table: &Table, found: &FoundTable, problems: &mut Problems) {
+    let names = table.columns.iter().map(|column| column.name.as_str());
+    let hidden = names.filter_map(|name| found.column(name)).find(|column| !column.is_readable);
+    if let Some(hidden) = hidden {
+        let message = format!("this role may not read `{}.{}`", found.name, hidden.name);
+        problems.helped(message, "grant it SELECT on the table");
     }
 }
 
