@@ -24,6 +24,8 @@ mod newsroom;
 mod node;
 #[path = "support/openid.rs"]
 mod openid;
+#[path = "support/plans.rs"]
+mod plans;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "support/program.rs"]

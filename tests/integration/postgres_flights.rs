@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use freshql::config::{Consistency, Mode};
-use freshql::store::postgres::client::{Connection, Execute, Parameter, Role, Session};
 use http::HeaderName;
 use http::header::IF_NONE_MATCH;
 use serde_json::{Value, json};
 
 use crate::harness::{CREATE, DELETE, TestApp, UPDATE, project, url, url_with};
+use crate::plans::{run_by_indexes, statements_on};
 use crate::postgres::Postgres;
-use crate::wiretap::{Sent, Wiretap};
+use crate::wiretap::Wiretap;
 
 const DETAIL: &str = "query Detail($id: ID!) {
   merchant(id: $id) { id name city products(first: 20) { nodes { id name price status createdAt } totalCount } }
@@ -222,59 +222,10 @@ async fn statements_are_planned_once_and_run_by_indexes() {
         200
     );
 
-    let freshql::config::Database::Postgres(to) = market.server.url("market").parse().unwrap()
-    else {
-        panic!()
-    };
-    let mut connection = Connection::connect(&to, Session::new(Role::Write)).await.unwrap();
     let tables = ["merchants", "products", "reviews"];
-    let all = market
-        .tap
-        .statements()
-        .into_iter()
-        .filter(|(sql, _)| tables.iter().any(|table| sql.contains(&format!("\"{table}\""))));
-    let all: Vec<_> = all.collect();
+    let all = statements_on(&market.tap, &tables);
     let texts: Vec<&str> = all.iter().map(|(sql, _)| sql.as_str()).collect();
     // Six from answers, and from mutations two that change, three that check, two that read.
     assert!(all.len() >= 11, "{texts:#?}");
-    for (sql, values) in &all {
-        let parameters: Vec<Parameter<'_>> = values.iter().map(parameter).collect();
-        for _ in 0..8 {
-            // Rolled back each time: a row can be deleted only once.
-            connection.script("BEGIN").await.unwrap();
-            let _ = connection.query(Execute::binary(sql, &parameters)).await;
-            connection.script("ROLLBACK").await.unwrap();
-        }
-        let plans = "SELECT name, custom_plans::text, generic_plans::text, array_length(parameter_types, 1)::text \
-                     FROM pg_prepared_statements WHERE statement = $1::text";
-        let rows = connection.query(Execute::text(plans, &[Parameter::Text(sql)])).await.unwrap();
-        let row = rows.first().unwrap();
-        let (custom, generic): (u32, u32) =
-            (row.string(1).parse().unwrap(), row.string(2).parse().unwrap());
-        assert!(
-            custom <= 5 && generic >= 3,
-            "{custom} custom plans, {generic} generic ones: {sql}"
-        );
-        let nulls = vec!["NULL"; row.string(3).parse().unwrap_or(0)].join(", ");
-        let name = row.string(0);
-        let arguments = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
-        let explain =
-            format!("SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE {name}{arguments}");
-        let plan = connection.script(&explain).await.unwrap();
-        let plan: Vec<String> =
-            plan.iter().flat_map(|rows| rows.iter().map(|row| row.string(0))).collect();
-        connection.script("RESET plan_cache_mode").await.unwrap();
-        let scans = plan.iter().filter(|line| {
-            tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")))
-        });
-        assert_eq!(scans.count(), 0, "{sql}\n{}", plan.join("\n"));
-    }
-}
-
-fn parameter((is_binary, value): &Sent) -> Parameter<'_> {
-    match value {
-        None => Parameter::Null,
-        Some(value) if *is_binary => Parameter::Binary(value),
-        Some(value) => Parameter::Text(std::str::from_utf8(value).unwrap()),
-    }
+    run_by_indexes(&market.server.url("market"), &tables, &all).await;
 }

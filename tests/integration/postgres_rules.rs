@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestApp};
 use crate::newsroom::{MODEL, Newsroom, issuer, project, role, user};
+use crate::plans::{run_by_indexes, statements_on};
 use crate::postgres::Postgres;
 use crate::wiretap::Wiretap;
 
@@ -63,6 +64,23 @@ const NOTE: &str = "mutation($input: NoteInput!) { createNote(input: $input) { i
 const DROP_NOTE: &str = "mutation($id: ID!) { deleteNote(id: $id) { id } }";
 const FORM: &str = "mutation($id: ID!, $patch: FormPatch!) {
   updateForm(id: $id, patch: $patch) { id owner state } }";
+const TEAM: &str = "query($id: ID!) {
+  team(id: $id) { name posts(first: 3) { nodes { title author { name } } totalCount } } }";
+const USER: &str = "query($id: ID!) {
+  user(id: $id) { name posts(first: 3) { nodes { title team { name } } } members { nodes { team { name } } } } }";
+
+/// Tables large enough for the planner to use their indexes.
+const FILL: &str = "
+  INSERT INTO users (id, name) SELECT 'u' || n, 'User' FROM generate_series(1, 4000) AS n;
+  INSERT INTO teams (id, name) SELECT 'team' || n, 'Team ' || n FROM generate_series(1, 2000) AS n;
+  INSERT INTO members (id, team_id, user_id)
+    SELECT 'm' || n || '-' || m, 'team' || n, 'u' || n * 2 - m FROM generate_series(1, 2000) AS n, generate_series(0, 1) AS m;
+  INSERT INTO posts (id, title, status, author_id, team_id)
+    SELECT 'p' || n || '-' || m, 'Post ' || n, 'DRAFT', 'u' || n * 2, 'team' || n FROM generate_series(1, 2000) AS n, generate_series(1, 5) AS m;
+  INSERT INTO notes (writer, text) SELECT 'ada', 'Note' FROM generate_series(1, 4000);
+  INSERT INTO forms (id, owner, state) SELECT 'form' || n, 'ada', 'DONE' FROM generate_series(1, 4000) AS n;
+  INSERT INTO tickets (subject) SELECT 'Ticket' FROM generate_series(1, 4000);
+  ANALYZE";
 
 struct Room {
     room: Newsroom,
@@ -76,8 +94,10 @@ impl Room {
         server.create("room");
         let tap = Wiretap::start(server.socket()).await;
         let database = format!("{}&writers=1", tap.url("room")).parse().unwrap();
-        let documents =
-            [UPDATE, CREATE, DELETE, POST, TICKET, TICKETS, WITH_NOTES, NOTE, DROP_NOTE, FORM];
+        let documents = [
+            UPDATE, CREATE, DELETE, POST, TICKET, TICKETS, WITH_NOTES, NOTE, DROP_NOTE, FORM, TEAM,
+            USER,
+        ];
         let directory = project(&format!("{MODEL}{MORE}"), ROWS, &documents);
         let app = TestApp::start_in(directory, Mode::Trusted, |config| {
             (config.database, config.auth) = (database, vec![issuer()]);
@@ -208,6 +228,60 @@ async fn a_mutation_takes_one_flight_though_rules_or_several_tags_restrict_it() 
     let note = json!({"input": {"writer": "bob", "text": "Not hers"}});
     room.post(NOTE, &note, &ada).await.assert_error(403, "FORBIDDEN");
     assert_eq!(room.run("SELECT text FROM notes"), ["Hers"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rules_require_is_planned_once_and_looked_up_by_indexes() {
+    let Some(room) = Room::open().await else { return };
+    room.run(FILL);
+    while room.room.app.get("/readyz").await.status != 200 {}
+    let (member, editor) = (user("u14"), role("x", "editor"));
+    for (query, id) in [(POST, "p7-1"), (TEAM, "team7"), (USER, "u14")] {
+        let answer = room.room.get(query, &json!({"id": id}), Some(&member)).await;
+        assert!(!answer.text().contains("errors"), "{}", answer.text());
+    }
+    let patch = |id: &str, title: &str| json!({"id": id, "patch": {"title": title}});
+    let token = room.token("p7-2", &member).await;
+    let mut old = patch("p7-2", "At its version");
+    old["etag"] = json!(token);
+    let input = json!({"input": {"id": "new", "title": "New", "teamId": "team7"}});
+    let note = json!({"input": {"writer": "u14", "text": "Hers", "ticketId": "3"}});
+    let form = |id: &str, state: &str| json!({"id": id, "patch": {"state": state}});
+    let subject = json!({"input": {"subject": "New"}});
+    let ada = user("ada");
+    // Each is sent as one flight, and the last ones, which fail, step by step.
+    for (text, variables, viewer, status) in [
+        (UPDATE, patch("p7-1", "Its author's"), &member, 200),
+        (UPDATE, json!({"id": "p7-1", "patch": {"teamId": null}}), &member, 200),
+        (UPDATE, patch("p9-1", "An editor's"), &editor, 200),
+        (UPDATE, old.clone(), &member, 200),
+        (CREATE, input, &member, 200),
+        (DELETE, json!({"id": "new"}), &member, 200),
+        (TICKET, subject.clone(), &editor, 200),
+        (WITH_NOTES, subject, &editor, 200),
+        (NOTE, note, &member, 200),
+        (DROP_NOTE, json!({"id": "7"}), &ada, 200),
+        (FORM, form("form9", "OPEN"), &ada, 200),
+        (UPDATE, old, &member, 412),
+        (UPDATE, patch("p8-1", "Nothing to her"), &member, 404),
+        (DELETE, json!({"id": "p7-3"}), &ada, 404),
+        (DROP_NOTE, json!({"id": "8"}), &member, 403),
+        (FORM, form("form9", "DONE"), &member, 403),
+    ] {
+        let answer = room.post(text, &variables, viewer).await;
+        assert_eq!(answer.status, status, "{text} {variables}: {}", answer.text());
+    }
+    let tag = room.token("p7-4", &member).await;
+    let (name, tags) = if_match(&[&tag, &token]);
+    let (patch, headers) = (patch("p7-4", "Either"), [(name, &*tags)]);
+    let either = room.room.post_with(UPDATE, &patch, Some(&member), &headers);
+    assert_eq!(either.await.status, 200);
+
+    let tables = ["users", "teams", "members", "posts", "notes", "forms", "tickets"];
+    let all = statements_on(&room.tap, &tables);
+    let texts: Vec<&str> = all.iter().map(|(sql, _)| sql.as_str()).collect();
+    assert!(all.len() >= 25, "{}: {texts:#?}", all.len());
+    run_by_indexes(&room.server.url("room"), &tables, &all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
