@@ -147,6 +147,9 @@ pub struct Column {
     pub part: bool,
     /// `@column(type:)`: overrides the SQL type in migrations.
     pub sql_type: Option<String>,
+    /// `@renamedFrom(name:)`: the field's former name, whose values a migration keeps. It has no
+    /// effect on the API.
+    pub renamed_from: Option<String>,
 }
 
 /// A foreign key.

@@ -108,6 +108,7 @@ fn scalar<'e>(entity: &'e mut Entity, name: &str, scalar: Scalar) -> &'e mut Col
         global: None,
         part: false,
         sql_type: None,
+        renamed_from: None,
     });
     if name != "email" {
         field(entity, name, FieldKind::Scalar(column));

@@ -3,6 +3,7 @@
 
 use super::documents::StoredDocument;
 use super::error::AdminError;
+use super::schema::layout::Layout;
 use super::schema::migrations::{
     Applied, Dialect, MigrateError, Migration, Migrations, Problem, Repaired, Status,
 };
@@ -199,14 +200,16 @@ impl Admin {
     }
 
     /// Replaces the rows of all tables that both databases have with those of the other database,
-    /// as far as they fit. Describes what happened to them.
+    /// as far as they fit. Describes what happened to them. `model`: that of this database, which
+    /// says which fields were renamed.
     ///
     /// # Errors
     /// The database's.
-    pub fn take_rows(&mut self, from: &Database) -> Result<String, AdminError> {
+    pub fn take_rows(&mut self, from: &Database, model: &Model) -> Result<String, AdminError> {
+        let layout = Layout::new(model);
         match (self, from) {
-            (Self::Sqlite(admin), Database::Sqlite(path)) => Ok(admin.take_rows(path)?),
-            (Self::Postgres(admin), Database::Postgres(url)) => Ok(admin.take_rows(url)?),
+            (Self::Sqlite(admin), Database::Sqlite(path)) => Ok(admin.take_rows(path, &layout)?),
+            (Self::Postgres(admin), Database::Postgres(url)) => Ok(admin.take_rows(url, &layout)?),
             _ => Err(AdminError("the rows are those of another kind of database".into())),
         }
     }

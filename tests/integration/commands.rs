@@ -368,6 +368,39 @@ fn a_migration_after_a_table_was_renamed_says_where_the_rows_are() {
 }
 
 #[test]
+fn a_field_that_may_have_been_renamed_is_asked_about_and_then_renamed() {
+    let project = empty_project(LIBRARY);
+    freshql(project.path(), &["migrate", "new", "init"]);
+    let write = |renamed: &str| {
+        let changed = LIBRARY.replace("title: String!", &format!("label: String!{renamed}"));
+        std::fs::write(project.path().join("schema.graphql"), changed).unwrap();
+    };
+    write("");
+    let said = || {
+        let new = freshql(project.path(), &["migrate", "new", "label"]);
+        assert!(new.status.success(), "{}", String::from_utf8_lossy(&new.stderr));
+        String::from_utf8(new.stdout).unwrap()
+    };
+    let advice = "note: if `label` is the new name of `title`, write `@renamedFrom(name: \"title\")` on the field, \
+                  remove this migration and make it again: the rows then keep their values";
+    let text = said();
+    assert!(text.contains(advice), "{text}");
+    for dialect in ["sqlite", "postgres"] {
+        std::fs::remove_file(project.path().join(format!("migrations/0002_label.{dialect}.sql")))
+            .unwrap();
+    }
+    write(" @renamedFrom(name: \"title\")");
+    let text = said();
+    assert!(!text.contains("note"), "{text}");
+    let up = freshql(project.path(), &["migrate", "up"]);
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    let checked = freshql(project.path(), &["check"]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let again = freshql(project.path(), &["migrate", "new", "again"]);
+    assert!(String::from_utf8_lossy(&again.stdout).contains("nothing"), "{again:?}");
+}
+
+#[test]
 fn migrate_new_writes_nothing_after_an_error() {
     let files =
         |project: &tempfile::TempDir| match std::fs::read_dir(project.path().join("migrations")) {

@@ -334,4 +334,10 @@ async fn rows_that_a_half_edited_model_does_not_take_come_back_with_the_next_one
     dev.until("+ pages: Int").await;
     let answer = ask(&dev, "{ books { nodes { id title } } }").await;
     assert_eq!(answer["data"]["books"]["nodes"][0], json!({"id": "a", "title": "new"}));
+
+    // A renamed field keeps its values.
+    model("name: String! @renamedFrom(name: \"title\") pages: Int", "");
+    dev.until("+ name: String!").await;
+    let answer = ask(&dev, "{ books { nodes { id name } } }").await;
+    assert_eq!(answer["data"]["books"]["nodes"][0], json!({"id": "a", "name": "new"}));
 }

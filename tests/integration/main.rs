@@ -122,6 +122,7 @@ mod reads;
 mod refused_values;
 mod registries;
 mod releases;
+mod renamed_fields;
 mod renderings;
 mod repair_killed;
 mod retired;

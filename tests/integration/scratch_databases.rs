@@ -162,11 +162,12 @@ INSERT INTO things (doc, raw, tags, grid, mood, moods, bytes, exact, amount, f, 
 #[test]
 fn rows_of_real_types_are_carried_over_as_they_are() {
     let Some(postgres) = Postgres::start() else { return };
+    let model =
+        "type Note @entity { id: ID! @id @default(fn: AUTOINCREMENT) text: String! data: JSON! }";
+    let model = freshql::model::parse("schema.graphql", model).unwrap().model;
     for database in ["last", "next"] {
         postgres.create(database);
         postgres.run(database, THINGS);
-        let model = "type Note @entity { id: ID! @id @default(fn: AUTOINCREMENT) text: String! data: JSON! }";
-        let model = freshql::model::parse("schema.graphql", model).unwrap().model;
         let url: Database = postgres.url(database).parse().unwrap();
         Admin::open(&url).unwrap().create(&model).unwrap();
     }
@@ -174,7 +175,7 @@ fn rows_of_real_types_are_carried_over_as_they_are() {
     postgres.run("last", "INSERT INTO notes (text, data) VALUES ('n', 'null'), ('', '[null]')");
     let [last, next]: [Database; 2] =
         ["last", "next"].map(|name| postgres.url(name).parse().unwrap());
-    let said = Admin::open(&next).unwrap().take_rows(&last).unwrap();
+    let said = Admin::open(&next).unwrap().take_rows(&last, &model).unwrap();
     assert_eq!(said, "7 rows of the last scratch database are kept\n");
     for query in [
         "SELECT * FROM things ORDER BY id",

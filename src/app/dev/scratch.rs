@@ -145,7 +145,7 @@ impl Project<'_> {
         self.databases.remove(name);
         let (database, note) = self.make(name)?;
         let kept = open(&database)?
-            .take_rows(&last.database)
+            .take_rows(&last.database, self.model)
             .context("cannot copy rows from the last scratch database")?;
         let all = if kept.contains("not kept: ") {
             format!(

@@ -84,7 +84,35 @@ pub(super) fn column(
         references,
         global: None,
         sql_type: sql_type(report, field),
+        renamed_from: renamed_from(report, entity, field),
     })
+}
+
+/// `@renamedFrom(name:)`.
+fn renamed_from(
+    report: &mut Report<'_>,
+    entity: &EntityDefinition<'_>,
+    field: &FieldDraft<'_>,
+) -> Option<String> {
+    let used = field.directives.get("renamedFrom")?;
+    let (name, span) = used.string("name")?;
+    let (message, help) = if name == field.name {
+        (format!("`{name}` is the field's own name"), "write the name that it had before")
+    } else if entity.fields.iter().any(|other| other.name == name) {
+        (
+            format!("`{}` has the field `{name}`, so it cannot be the former name", entity.name),
+            "write the name of a field that is gone, or remove `@renamedFrom`",
+        )
+    } else if !entity.is_managed() {
+        (
+            "freshql does not alter a table with `managed: false`".to_owned(),
+            "remove `@renamedFrom`, and name the column with `@column(name:)`",
+        )
+    } else {
+        return Some(name.to_owned());
+    };
+    report.wrong(span, message, help);
+    None
 }
 
 /// `@updatedAt`: the server sets the column on every write.
@@ -108,7 +136,9 @@ fn updated(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scalar) -> b
 
 /// A to-many field has no column, so directives about columns are mistakes.
 pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
-    for name in ["column", "default", "unique", "index", "relation", "readonly", "updatedAt"] {
+    for name in
+        ["column", "default", "unique", "index", "relation", "renamedFrom", "readonly", "updatedAt"]
+    {
         for used in field.directives.all(name) {
             let message = format!("`@{name}` does not belong on the list `{}`", field.name);
             report.wrong(

@@ -37,6 +37,14 @@ pub(super) struct EntityDefinition<'a> {
     pub(super) fields: Vec<FieldDraft<'a>>,
 }
 
+impl EntityDefinition<'_> {
+    /// `@entity(managed:)`.
+    pub(super) fn is_managed(&self) -> bool {
+        let entity = self.directives.get("entity");
+        entity.and_then(|entity| entity.boolean("managed")).is_none_or(|(on, _)| on)
+    }
+}
+
 /// A field as written.
 pub(super) struct FieldDraft<'a> {
     pub(super) name: &'a str,

@@ -58,7 +58,7 @@ const FIELD: &[Place] = &[Place::Field];
 const BOTH: &[Place] = &[Place::Type, Place::Field];
 
 /// The model's directives.
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     Rule {
         name: "entity",
         places: TYPE,
@@ -133,6 +133,12 @@ const RULES: [Rule; 13] = [
         repeatable: false,
         arguments: &[required("field", ArgumentType::String)],
     },
+    Rule {
+        name: "renamedFrom",
+        places: FIELD,
+        repeatable: false,
+        arguments: &[required("name", ArgumentType::String)],
+    },
     Rule { name: "readonly", places: FIELD, repeatable: false, arguments: &[] },
     Rule { name: "updatedAt", places: FIELD, repeatable: false, arguments: &[] },
     Rule { name: "hidden", places: FIELD, repeatable: false, arguments: &[] },
@@ -151,7 +157,7 @@ const RULES: [Rule; 13] = [
 ];
 
 /// Reserved directives that are not implemented: refused rather than ignored.
-const NOT_YET: [&str; 2] = ["sql", "renamedFrom"];
+const NOT_YET: [&str; 1] = ["sql"];
 
 /// Whether it is one of the model's own directives. (People paste their definitions into a model
 /// for their editor.)
@@ -277,6 +283,11 @@ pub(super) fn read<'a>(
                 if rule.places == TYPE { "it belongs on a type" } else { "it belongs on a field" };
             let belongs =
                 if rule.places == BOTH { "it belongs on a type or a field" } else { belongs };
+            let belongs = if (rule.name, place) == ("renamedFrom", Place::Type) {
+                "to rename a type, keep its table with `@entity(table: \"…\")`"
+            } else {
+                belongs
+            };
             let here = match place {
                 Place::Type => "on a type",
                 Place::Field => "on a field",

@@ -87,10 +87,7 @@ fn build_one(
             .get("entity")
             .and_then(|entity| entity.boolean("requireEtag"))
             .is_some_and(|(on, _)| on),
-        managed: directives
-            .get("entity")
-            .and_then(|entity| entity.boolean("managed"))
-            .is_none_or(|(on, _)| on),
+        managed: definition.is_managed(),
         cache: cache_hint(report, directives),
         rules: Vec::new(),
         span: definition.span.clone(),

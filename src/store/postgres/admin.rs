@@ -10,6 +10,7 @@ use crate::config::PostgresUrl;
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
 use crate::store::error::AdminError;
 use crate::store::schema::difference::step;
+use crate::store::schema::layout::Layout;
 use crate::store::schema::migrations::{
     Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status,
 };
@@ -167,7 +168,8 @@ impl Admin {
     pub(in crate::store) fn take_rows(
         &mut self,
         from: &PostgresUrl,
+        layout: &Layout,
     ) -> Result<String, ClientError> {
-        rows::keep(self.0.get_mut(), from)
+        rows::keep(self.0.get_mut(), from, layout)
     }
 }

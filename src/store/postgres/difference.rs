@@ -11,6 +11,7 @@ use crate::store::postgres::triggers;
 use crate::store::schema::difference::changes::{Alteration, Altered, Changes, Fate};
 use crate::store::schema::difference::convert;
 use crate::store::schema::difference::notes::{self, FILL_IN, SYSTEM_COLUMNS};
+use crate::store::schema::difference::renames::{self, Rename};
 use crate::store::schema::difference::system::add_system_columns;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table, TableColumn, TableIndex};
@@ -18,10 +19,16 @@ use crate::store::schema::section::Section;
 use crate::store::sqlite::catalogue::Catalogue;
 use crate::store::sqlite::ddl::{self, is_strict_type};
 
-pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
+/// The migration's text. `renames`: what comes before the changes.
+pub(in crate::store) fn text(
+    renames: &[Rename<'_>],
+    changes: &Changes<'_>,
+    catalogue: &Catalogue,
+) -> String {
     let is_missing = |name: &&&str| !changes.outdated.contains(*name);
     let missing = changes.system.iter().filter(is_missing);
-    let mut sections: Vec<Section> = former(changes);
+    let mut sections: Vec<Section> =
+        renames::in_postgres(renames).into_iter().chain(former(changes)).collect();
     sections.extend(missing.map(|name| layout::system_table(name)));
     if changes.system.contains(&"_freshql_meta") {
         sections.push(layout::folding());
@@ -48,12 +55,25 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
     sections.extend(layout::created(&changes.created, &existing.iter().collect::<Vec<_>>()));
     sections.extend(notes::section("Foreign keys that come.", added_keys(changes)));
     let is_outdated = !changes.outdated_on_postgres.is_empty();
-    sections.extend(changes.altered.iter().filter_map(|altered| kept(altered, is_outdated)));
+    // Functions do not follow a renamed column.
+    let is_renamed = |table: &Table| renames.iter().any(|rename| rename.table.name == table.name);
+    sections.extend(
+        changes
+            .altered
+            .iter()
+            .filter_map(|altered| kept(altered, is_outdated || is_renamed(altered.table))),
+    );
     sections.extend(changes.created.iter().map(|table| layout::versions_kept(table)));
     let is_altered =
         |table: &Table| changes.altered.iter().any(|altered| altered.table.name == table.name);
-    let upgraded = changes.outdated_on_postgres.iter().filter(|table| !is_altered(table));
-    sections.extend(upgraded.map(|table| layout::versions_kept(table)));
+    let mut upgraded: Vec<&Table> = changes.outdated_on_postgres.clone();
+    for rename in renames {
+        if upgraded.iter().all(|table| table.name != rename.table.name) {
+            upgraded.push(rename.table);
+        }
+    }
+    upgraded.retain(|table| !is_altered(table));
+    sections.extend(upgraded.iter().map(|table| layout::versions_kept(table)));
     sections.extend(changes.abandoned.iter().map(|abandoned| {
         let statements = triggers::drop_statements(&abandoned.found.name);
         Section { heading: notes::abandoned(&abandoned.found.name), statements }
@@ -81,6 +101,26 @@ fn former(changes: &Changes<'_>) -> Vec<Section> {
         },
         log,
     ]
+}
+
+/// Gives the constraints of a renamed column the names that they would have if it had always had its
+/// name. `was`: the column before anything else about it changes.
+pub(in crate::store) fn renamed_constraints(
+    table: &Table,
+    former: &str,
+    was: &TableColumn,
+) -> Vec<String> {
+    let has_check = check_expression(was).is_some() && was.references.is_none();
+    let endings = [("check", has_check), ("fkey", was.references.is_some())];
+    let renamed = endings.into_iter().filter(|(_, is_there)| *is_there).map(|(ending, _)| {
+        format!(
+            "ALTER TABLE {} RENAME CONSTRAINT {} TO {};",
+            table.name,
+            constraint_name(table.name.as_str(), former, ending),
+            constraint(table, was, ending)
+        )
+    });
+    renamed.collect()
 }
 
 fn dropped_keys(changes: &Changes<'_>) -> Vec<String> {

@@ -10,7 +10,7 @@ use super::client::{Blocking, ClientError, Execute, Parameter, Session};
 use super::migrate::keep_definition;
 use crate::config::PostgresUrl;
 use crate::model::parse::sql_names::VERSION_COLUMN;
-use crate::store::schema::layout::SqlName;
+use crate::store::schema::layout::{Layout, SqlName};
 
 /// How many rows are sent at once.
 const BATCH: usize = 500;
@@ -58,11 +58,15 @@ struct ForeignKey {
 
 /// Replaces the rows of all tables that both databases have with those of the other database.
 /// Returns a report.
-pub(super) fn keep(connection: &mut Blocking, from: &PostgresUrl) -> Result<String, ClientError> {
+pub(super) fn keep(
+    connection: &mut Blocking,
+    from: &PostgresUrl,
+    layout: &Layout,
+) -> Result<String, ClientError> {
     let mut last = Blocking::connect(from, Session::for_commands(from))?;
     let old = columns(&mut last)?;
     connection.script("BEGIN")?;
-    let kept = replace_all(connection, &mut last, &old);
+    let kept = replace_all(connection, &mut last, &old, layout);
     match kept {
         Ok(text) => connection.script("COMMIT").map(|_| text),
         Err(error) => {
@@ -77,6 +81,7 @@ fn replace_all(
     connection: &mut Blocking,
     last: &mut Blocking,
     old: &Columns,
+    layout: &Layout,
 ) -> Result<String, ClientError> {
     let keys = foreign_keys(connection)?;
     for ForeignKey { name, table, .. } in &keys {
@@ -86,10 +91,18 @@ fn replace_all(
     let (mut lost, mut rows) = (Vec::new(), 0);
     for (table, new) in columns(connection)? {
         let Some(old) = old.get(&table) else { continue };
-        let both: Vec<_> = new
-            .into_iter()
-            .filter(|(name, _)| old.iter().any(|(known, _)| known == name))
-            .collect();
+        let has = |columns: &[(String, String)], name: &str| {
+            columns.iter().any(|(known, _)| known == name)
+        };
+        let mut both = Vec::new();
+        for (name, sql_type) in &new {
+            let former = || {
+                let mut names = layout.former_names(&table, name).iter();
+                names.find(|former| has(old, former) && !has(&new, former))
+            };
+            let source = if has(old, name) { Some(name) } else { former() };
+            both.extend(source.map(|source| Both { name, source, sql_type }));
+        }
         connection.script("SAVEPOINT one")?;
         match replace(connection, last, &table, &both) {
             Ok(count) => rows += count,
@@ -121,36 +134,42 @@ fn replace_all(
     Ok(lost.into_iter().fold(kept, |text, line| format!("{text}not kept: {line}\n")))
 }
 
+/// A column, and the one of the other database that has its values.
+struct Both<'c> {
+    name: &'c str,
+    source: &'c str,
+    sql_type: &'c str,
+}
+
 /// The new table's triggers give the rows their versions.
 fn replace(
     connection: &mut Blocking,
     last: &mut Blocking,
     table: &str,
-    columns: &[(String, String)],
+    columns: &[Both<'_>],
 ) -> Result<u64, ClientError> {
     let table = SqlName::new(table);
-    let columns: Vec<_> = columns.iter().filter(|(name, _)| name != VERSION_COLUMN).collect();
+    let columns: Vec<_> = columns.iter().filter(|both| both.name != VERSION_COLUMN).collect();
     if columns.is_empty() {
         return Ok(0);
     }
-    let names: Vec<_> = columns.iter().map(|(name, _)| SqlName::new(name).to_string()).collect();
-    let typed: Vec<_> = names
-        .iter()
-        .zip(&columns)
-        .map(|(name, (_, sql_type))| {
-            format!("{name} {}", if is_json(sql_type) { "text" } else { sql_type })
-        })
-        .collect();
-    // The value `null` of a JSON column would become NULL.
-    let cast = |to: &str| -> String {
-        let value = |(name, (_, sql_type)): (&String, &&(String, String))| match is_json(sql_type) {
-            true => format!("{name}::{} AS {name}", if to.is_empty() { sql_type } else { to }),
-            false => name.clone(),
-        };
-        names.iter().zip(&columns).map(value).collect::<Vec<_>>().join(", ")
+    let list = |each: &dyn Fn(&Both<'_>) -> String| {
+        columns.iter().map(|both| each(both)).collect::<Vec<_>>().join(", ")
     };
-    let (texts, values) = (cast("text"), cast(""));
-    let (names, typed) = (names.join(", "), typed.join(", "));
+    // The value `null` of a JSON column would become NULL.
+    let names = list(&|both| SqlName::new(both.name).to_string());
+    let typed = list(&|both| {
+        let sql_type = if is_json(both.sql_type) { "text" } else { both.sql_type };
+        format!("{} {sql_type}", SqlName::new(both.name))
+    });
+    let texts = list(&|both| {
+        let cast = if is_json(both.sql_type) { "::text" } else { "" };
+        format!("{}{cast} AS {}", SqlName::new(both.source), SqlName::new(both.name))
+    });
+    let values = list(&|both| {
+        let name = SqlName::new(both.name);
+        if is_json(both.sql_type) { format!("{name}::{}", both.sql_type) } else { name.to_string() }
+    });
     connection.script(&format!("DELETE FROM {table}"))?;
     let select = format!(
         "SELECT row_to_json(_freshql_row)::text FROM (SELECT {texts} FROM {table}) AS _freshql_row"

@@ -12,6 +12,7 @@
 //!   its column or table behind, without rules that would get in the way (NOT NULL without a
 //!   default, foreign keys, unique indexes). The statement that would drop it is included as a
 //!   comment.
+//! - A field that says `@renamedFrom` keeps its values: its column is renamed.
 //! - In a new column, existing rows get its default, NULL, or a random UUID. If none of these
 //!   applies, the place is marked `FILL IN` and contains NULL, which a table with rows refuses.
 //!   Values of another type are converted without loss, or stop the migration.
@@ -24,9 +25,11 @@
 pub(in crate::store) mod changes;
 pub(in crate::store) mod convert;
 pub(in crate::store) mod notes;
+pub(in crate::store) mod renames;
 pub(in crate::store) mod system;
 
 use self::changes::changes;
+use self::renames::renames;
 use super::layout::{Layout, Table};
 use crate::model::{Diagnostic, Model};
 use crate::store::error::AdminError;
@@ -70,20 +73,30 @@ pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, Diff
         MigrateError::Files(mistakes) => DifferenceError::Migrations(mistakes),
         MigrateError::Database(cause) => DifferenceError::Database(AdminError(cause)),
     })?;
-    let catalogue = scratch.catalogue()?;
+    let found = scratch.catalogue()?;
     let layout = Layout::new(model);
+    let renames = renames(&found, &layout);
+    let in_sqlite = renames::in_sqlite(&renames);
+    let catalogue = match &in_sqlite {
+        Some(section) => {
+            let renamed = scratch.emptied()?;
+            renamed.run(&section.statements.join("\n"))?;
+            renamed.catalogue()?
+        }
+        None => scratch.catalogue()?,
+    };
     let mut changes = changes(&catalogue, &layout);
     if migrations.is_postgres_outdated {
         let is_there =
             |table: &&Table| table.managed && catalogue.table(table.name.as_str()).is_some();
         changes.outdated_on_postgres = layout.tables.iter().filter(is_there).collect();
     }
-    if changes.is_empty() {
+    if changes.is_empty() && renames.is_empty() {
         return Ok(None);
     }
     let step = Step {
-        sqlite: sqlite::difference::text(&changes, &catalogue),
-        postgres: postgres::difference::text(&changes, &catalogue),
+        sqlite: sqlite::difference::text(in_sqlite, &changes, &catalogue),
+        postgres: postgres::difference::text(&renames, &changes, &catalogue),
         advice: notes::advice(&changes),
     };
     verify(&scratch, &step, model, &layout)?;
@@ -111,7 +124,7 @@ fn verify(
     if !rest.is_empty() {
         return Err(astray(format!(
             "after it there would still be\n{}",
-            sqlite::difference::text(&rest, &catalogue)
+            sqlite::difference::text(None, &rest, &catalogue)
         )));
     }
     Ok(())

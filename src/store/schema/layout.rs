@@ -8,6 +8,7 @@ pub(crate) mod test_models;
 
 use std::collections::HashSet;
 
+use crate::model::naming::snake_case;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, Model, OnDelete, Scalar};
 
 pub use name::SqlName;
@@ -75,6 +76,8 @@ pub struct TableColumn {
     pub references: Option<ForeignKey>,
     /// Whether its values are recorded in the change log.
     pub part: bool,
+    /// The names that it may have had before, of which an existing table has one.
+    pub former_names: Vec<String>,
 }
 
 /// What a foreign key refers to.
@@ -115,6 +118,14 @@ impl Layout {
                 .map(|entity| Table::new(model, entity, &mut taken))
                 .collect(),
         }
+    }
+
+    /// The names that a column of a table may have had before.
+    pub(in crate::store) fn former_names(&self, table: &str, column: &str) -> &[String] {
+        let mut tables = self.tables.iter().filter(|known| known.name.as_str() == table);
+        let found = tables
+            .find_map(|table| table.columns.iter().find(|known| known.name.as_str() == column));
+        found.map_or(&[], |column| &column.former_names)
     }
 
     /// The names of freshql's own tables that a database of this model needs.
@@ -231,8 +242,17 @@ impl TableColumn {
             default: column.default.clone(),
             references,
             part: column.part,
+            former_names: former_names(column),
         }
     }
+}
+
+/// As a field of the former name would call its column by default, and the name itself.
+fn former_names(column: &Column) -> Vec<String> {
+    let Some(name) = &column.renamed_from else { return Vec::new() };
+    let default = snake_case(name);
+    let of_a_relation = column.references.as_ref().map(|_| format!("{default}_id"));
+    of_a_relation.into_iter().chain([default, name.clone()]).collect()
 }
 
 /// `products_merchant_id_sku_key`, as PostgreSQL would name it. If two tables would get the same

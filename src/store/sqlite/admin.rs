@@ -108,7 +108,11 @@ impl Admin {
         self.0.query_row(sql, [], |row| row.get(0))
     }
 
-    pub(in crate::store) fn take_rows(&mut self, from: &Path) -> rusqlite::Result<String> {
-        rows::keep(&self.0, from)
+    pub(in crate::store) fn take_rows(
+        &mut self,
+        from: &Path,
+        layout: &Layout,
+    ) -> rusqlite::Result<String> {
+        rows::keep(&self.0, from, layout)
     }
 }

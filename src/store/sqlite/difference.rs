@@ -23,16 +23,20 @@ use crate::store::sqlite::words::words;
 /// A random UUID of version 4, because the creation time of existing rows is unknown.
 const RANDOM_UUID: &str = "lower(printf('%s-%s-4%s-8%s-%s', hex(randomblob(4)), hex(randomblob(2)), substr(hex(randomblob(2)), 2), substr(hex(randomblob(2)), 2), hex(randomblob(6))))";
 
-/// The migration's text.
-pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
+/// The migration's text. `first`: what has been done before the changes were determined.
+pub(in crate::store) fn text(
+    first: Option<Section>,
+    changes: &Changes<'_>,
+    catalogue: &Catalogue,
+) -> String {
     let is_mentioned = !catalogue.views.is_empty()
         || catalogue
             .tables
             .iter()
             .flat_map(|table| &table.triggers)
             .any(|t| !t.name.starts_with(NAME_PREFIX));
-    let mut sections: Vec<Section> =
-        changes.system.iter().map(|name| system_table(changes, name)).collect();
+    let mut sections: Vec<Section> = first.into_iter().collect();
+    sections.extend(changes.system.iter().map(|name| system_table(changes, name)));
     sections.extend(notes::section(
         SYSTEM_COLUMNS,
         add_system_columns(&changes.system_columns, ddl::system_table),

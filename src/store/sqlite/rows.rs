@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::model::parse::sql_names::VERSION_COLUMN;
+use crate::store::schema::layout::Layout;
 
 /// Copies a whole database.
 pub(in crate::store) fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
@@ -15,8 +16,12 @@ pub(in crate::store) fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
 }
 
 /// Replaces the rows of all tables that both databases have with those of the other database.
-/// Describes what happened to them.
-pub(in crate::store) fn keep(connection: &Connection, from: &Path) -> rusqlite::Result<String> {
+/// Describes what happened to them. `layout`: that of the new one.
+pub(in crate::store) fn keep(
+    connection: &Connection,
+    from: &Path,
+    layout: &Layout,
+) -> rusqlite::Result<String> {
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.execute("ATTACH ?1 AS last", [from.to_string_lossy()])?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -30,7 +35,7 @@ pub(in crate::store) fn keep(connection: &Connection, from: &Path) -> rusqlite::
         [],
     )? {
         connection.execute_batch("SAVEPOINT one")?;
-        match replace(connection, &table) {
+        match replace(connection, &table, layout) {
             Ok(count) => rows += count,
             Err(error) => {
                 connection.execute_batch("ROLLBACK TO one")?;
@@ -48,28 +53,32 @@ pub(in crate::store) fn keep(connection: &Connection, from: &Path) -> rusqlite::
     Ok(lost.into_iter().fold(kept, |text, line| format!("{text}not kept: {line}\n")))
 }
 
-fn replace(connection: &Connection, table: &str) -> rusqlite::Result<usize> {
-    let columns = names(
-        connection,
-        "SELECT new.name FROM pragma_table_xinfo(?1, 'main') AS new JOIN pragma_table_xinfo(?1, 'last') AS old
-           ON new.name = old.name COLLATE NOCASE WHERE new.hidden = 0 AND old.hidden = 0 ORDER BY new.cid",
-        [table],
-    )?;
+fn replace(connection: &Connection, table: &str, layout: &Layout) -> rusqlite::Result<usize> {
+    let columns = |schema: &str| {
+        let sql = "SELECT name FROM pragma_table_xinfo(?1, ?2) WHERE hidden = 0 ORDER BY cid";
+        names(connection, sql, [table, schema])
+    };
+    let (new, old) = (columns("main")?, columns("last")?);
+    let find = |columns: &[String], name: &str| {
+        columns.iter().find(|column| column.eq_ignore_ascii_case(name)).cloned()
+    };
+    let mut pairs = Vec::new();
     // The new table's own triggers give the rows their versions.
-    let columns: Vec<String> = columns
-        .iter()
-        .filter(|column| *column != VERSION_COLUMN)
-        .map(|name| quoted(name))
-        .collect();
-    if columns.is_empty() {
+    for name in new.iter().filter(|name| *name != VERSION_COLUMN) {
+        let former = || {
+            let mut names = layout.former_names(table, name).iter();
+            names.find_map(|former| find(&old, former).filter(|old| find(&new, old).is_none()))
+        };
+        pairs.extend(find(&old, name).or_else(former).map(|old| (quoted(name), quoted(&old))));
+    }
+    if pairs.is_empty() {
         return Ok(0);
     }
-    let (table, columns) = (quoted(table), columns.join(", "));
+    let (into, from): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
+    let (table, into, from) = (quoted(table), into.join(", "), from.join(", "));
     connection.execute(&format!("DELETE FROM main.{table}"), [])?;
-    connection.execute(
-        &format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM last.{table}"),
-        [],
-    )
+    connection
+        .execute(&format!("INSERT INTO main.{table} ({into}) SELECT {from} FROM last.{table}"), [])
 }
 
 /// Deletes the rows whose foreign keys refer to missing rows, and then those that referred to them.

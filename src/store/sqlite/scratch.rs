@@ -46,6 +46,11 @@ impl Scratch {
         migrate::up(&mut self.0, migrations).map(drop)
     }
 
+    /// Runs statements.
+    pub(in crate::store) fn run(&self, sql: &str) -> Result<(), AdminError> {
+        Ok(self.0.execute_batch(sql)?)
+    }
+
     /// What it lacks for a model, as far as migrations create its tables.
     pub(in crate::store) fn problems(&self, model: &Model) -> Result<Vec<Problem>, AdminError> {
         Ok(migrate::check::check_managed(&self.0, model)?)

@@ -238,7 +238,7 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
 }
 
 /// Whether it has the name that freshql would have given it.
-fn is_ours(index: &FoundIndex, table: &FoundTable) -> bool {
+pub(in crate::store) fn is_ours(index: &FoundIndex, table: &FoundTable) -> bool {
     let columns: Option<Vec<&str>> = index.columns.iter().map(|column| column.as_deref()).collect();
     let Some(columns) = columns.filter(|_| index.sql.is_some() && !index.is_partial) else {
         return false;

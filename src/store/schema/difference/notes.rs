@@ -8,6 +8,7 @@ use crate::model::{DefaultValue, Scalar};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, TableColumn};
 use crate::store::schema::section::Section;
+use crate::store::sqlite::ddl::sql_type;
 use crate::store::sqlite::expression::{check_of, default_expression};
 
 pub(in crate::store) use crate::store::schema::migrations::FILL_IN;
@@ -123,9 +124,13 @@ pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
             let name = shown(column.name.as_str());
             let has_value = column.nullable || column.default.is_some();
             match fate {
-                Fate::Comes if !has_value => {
-                    advice
-                        .push(format!("{name} is new and has no default: write its value for existing rows at {FILL_IN}"));
+                Fate::Comes => {
+                    if !has_value {
+                        advice.push(format!(
+                            "{name} is new and has no default: write its value for existing rows at {FILL_IN}"
+                        ));
+                    }
+                    advice.extend(renamed(altered, column));
                 }
                 Fate::Changes(change) => {
                     let becomes_required = change.nullability && !column.nullable;
@@ -177,6 +182,21 @@ pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
         }
     }
     advice
+}
+
+/// Asks whether a new column is one that goes.
+fn renamed(altered: &Altered<'_>, column: &TableColumn) -> Option<String> {
+    let mut gone = altered.dropped.iter().filter(|dropped| {
+        dropped.was_field && dropped.found.sql_type.eq_ignore_ascii_case(&sql_type(column))
+    });
+    let (former, None) = (gone.next()?, gone.next()) else { return None };
+    Some(format!(
+        "if `{}` is the new name of `{}`, write `@renamedFrom(name: \"{}\")` on the field, remove this migration \
+         and make it again: the rows then keep their values",
+        column.name.as_str(),
+        former.found.name,
+        former.found.name
+    ))
 }
 
 /// A string becomes an enum.

@@ -21,6 +21,7 @@ fn column(name: &str, scalar: Scalar) -> Column {
         global: None,
         part: false,
         sql_type: None,
+        renamed_from: None,
     }
 }
 
