@@ -275,7 +275,7 @@ impl<'a> Compiler<'a> {
         }
         let bound = self.argument_place();
         let row = self.row(entity, &columns, model::CacheHint::default(), merged, parent)?;
-        Ok(RootKind::One(OneRow { keys: arguments, bound, row }))
+        Ok(RootKind::One(Box::new(OneRow { keys: arguments, bound, row })))
     }
 
     /// One plan for the rows of each type. The cache policy is the minimum over all types.

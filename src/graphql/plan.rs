@@ -66,7 +66,7 @@ pub(crate) enum RootKind {
     /// `__schema` or `__type`: answered by the schema, not by the store.
     Introspection,
     /// One row by its key or by a unique combination of columns.
-    One(OneRow),
+    One(Box<OneRow>),
     /// A connection over all rows.
     List(ListPlan),
     /// Rows of any type by their global ids: `node` and `nodes`.

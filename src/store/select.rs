@@ -74,12 +74,19 @@ pub struct Query {
     statement: OnceLock<Statement>,
     batch: OnceLock<Statement>,
     sound: OnceLock<Option<Statement>>,
+    observing: OnceLock<Option<Statement>>,
 }
 
 impl Query {
     /// Statements are rendered on first use.
     pub fn new(shape: Shape) -> Self {
-        Self { shape, statement: OnceLock::new(), batch: OnceLock::new(), sound: OnceLock::new() }
+        Self {
+            shape,
+            statement: OnceLock::new(),
+            batch: OnceLock::new(),
+            sound: OnceLock::new(),
+            observing: OnceLock::new(),
+        }
     }
 
     /// What it reads.
@@ -102,6 +109,15 @@ impl Query {
         render: impl FnOnce(&Shape) -> Option<Statement>,
     ) -> Option<&Statement> {
         self.sound.get_or_init(|| render(&self.shape)).as_ref()
+    }
+
+    /// The statement for one parent that also returns which state of the database it sees. None if
+    /// that takes another statement.
+    pub(in crate::store) fn observing(
+        &self,
+        render: impl FnOnce(&Shape) -> Option<Statement>,
+    ) -> Option<&Statement> {
+        self.observing.get_or_init(|| render(&self.shape)).as_ref()
     }
 
     /// The statement for many parents at once: each row begins with the number of its parent, from

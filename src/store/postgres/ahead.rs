@@ -15,7 +15,7 @@ use crate::model::scalar::ValueRef;
 use crate::store::fetched::Fetched;
 use crate::store::reading::Levels;
 use crate::store::render;
-use crate::store::select::{PARENT, Slot, SlotValue};
+use crate::store::select::{PARENT, Shape, Slot, SlotValue};
 use crate::store::source::{Parents, Wanted};
 use crate::store::statement::{Parameter as Place, Statement, Type};
 use crate::store::trace::Trace;
@@ -24,6 +24,9 @@ use crate::store::trace::Trace;
 /// schema, since every change to it leaves a record in the change log. And when this server was
 /// started: a standby, or a former primary server, knows other transactions by the same numbers.
 const SNAPSHOT: &str = "SELECT pg_current_snapshot(), pg_postmaster_start_time()";
+
+/// How many columns of [`SNAPSHOT`] end each row of an [`observing`] statement.
+const SNAPSHOT_COLUMNS: usize = 2;
 
 /// The state of the database that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,8 +132,18 @@ impl Run<'_, '_> {
         wanted: Vec<Wanted<'_>>,
         around: Around<'_>,
     ) -> Result<bool, ClientError> {
-        let statements: Vec<&Statement> =
+        let mut seen = around.state;
+        let mut statements: Vec<&Statement> =
             wanted.iter().map(|wanted| statement(self.model, wanted)).collect();
+        // The query whose rows tell the snapshot, if there is one.
+        let mut told_by = None;
+        if seen.is_some() && self.trace.is_none() {
+            let all = wanted.iter().map(|wanted| observing(self.model, wanted));
+            told_by = all.enumerate().find_map(|(at, statement)| Some((at, statement?)));
+        }
+        if let Some((at, statement)) = told_by {
+            statements[at] = statement;
+        }
         let encoded: Vec<Vec<Encoded>> =
             wanted.iter().zip(&statements).map(|(w, s)| parameters(w, s)).collect();
         let parameters: Vec<Vec<Parameter<'_>>> =
@@ -142,9 +155,9 @@ impl Run<'_, '_> {
         executes.extend(
             queries.map(|(statement, parameters)| Execute::binary(&statement.sql, parameters)),
         );
-        let mut seen = around.state;
         let state_at = executes.len();
-        executes.extend(seen.as_ref().map(|_| Execute::binary(SNAPSHOT, &[])));
+        let is_apart = seen.is_some() && told_by.is_none();
+        executes.extend(is_apart.then(|| Execute::binary(SNAPSHOT, &[])));
         let observed = seen.is_some() && self.trace.is_some();
         executes.extend(observed.then(|| Execute::text(change_log::NEWEST, &[])));
         executes.extend(around.after.map(|sql| Execute::binary(sql, &[])));
@@ -159,14 +172,19 @@ impl Run<'_, '_> {
             let Some(at) = number.checked_sub(first) else { return Ok(()) };
             let Some(table) = tables.get_mut(at) else {
                 match &mut seen {
-                    Some(seen) if number == state_at => {
-                        (seen.snapshot, seen.server) = snapshot_in(cells)?;
-                    }
+                    Some(seen) if number == state_at => seen.note(cells)?,
                     Some(seen) if number == state_at + 1 => seen.newest = newest(cells)?,
                     _ => {}
                 }
                 return Ok(());
             };
+            if let Some(seen) = seen.as_mut().filter(|_| told_by.is_some_and(|(by, _)| by == at)) {
+                seen.note(cells.last(SNAPSHOT_COLUMNS)?)?;
+                // Without a row, its key is NULL.
+                if cells.is_next_null() {
+                    return Ok(());
+                }
+            }
             if let Some(begun) = begun {
                 times[at] = begun.elapsed();
             }
@@ -176,11 +194,12 @@ impl Run<'_, '_> {
         connection.flight_into(&executes, receive).await?;
 
         if let Some(trace) = self.trace.as_deref_mut() {
+            let mut before = Duration::ZERO;
             for (at, wanted) in wanted.iter().enumerate() {
                 let ran = trace.run(wanted.place, statements[at], |slot| traced(wanted, slot));
-                let before = at.checked_sub(1).map_or(Duration::ZERO, |before| times[before]);
                 (0..tables[at].len()).for_each(|_| trace.row(ran, Duration::ZERO));
                 trace.end(ran, times[at].saturating_sub(before));
+                before = times[at];
             }
         }
         if count > most {
@@ -214,10 +233,32 @@ pub(super) fn statement<'w>(model: &Model, wanted: &Wanted<'w>) -> &'w Statement
     }
 }
 
-fn snapshot_in(mut cells: Cells<'_>) -> Result<(Snapshot, i64), ClientError> {
-    let snapshot = cells.next_cell()?.and_then(Snapshot::read);
-    let server = cells.next_cell()?.and_then(int);
-    snapshot.zip(server).ok_or_else(|| ClientError::protocol("an invalid snapshot"))
+/// The statement for a row by its key that also does [`SNAPSHOT`]'s work, which takes the server
+/// several times as long in a statement of its own. It always returns a row; if the one that it
+/// looks for does not exist, the columns before the snapshot are NULL.
+fn observing<'w>(model: &Model, wanted: &Wanted<'w>) -> Option<&'w Statement> {
+    let Parents::One(_) = &wanted.parents else { return None };
+    wanted.query.observing(|shape| {
+        let Shape::Row { .. } = shape else { return None };
+        let row = render::query(model, &Postgres, shape);
+        let sql = format!(
+            r#"SELECT "row".*, "seen".* FROM ({SNAPSHOT}) AS "seen" LEFT JOIN ({}) AS "row" ON true"#,
+            row.sql
+        );
+        Some(Statement { sql: sql.into(), ..row })
+    })
+}
+
+impl Seen {
+    /// Takes the columns of [`SNAPSHOT`].
+    fn note(&mut self, mut cells: Cells<'_>) -> Result<(), ClientError> {
+        let snapshot = cells.next_cell()?.and_then(Snapshot::read);
+        let server = cells.next_cell()?.and_then(int);
+        let seen = snapshot.zip(server);
+        (self.snapshot, self.server) =
+            seen.ok_or_else(|| ClientError::protocol("an invalid snapshot"))?;
+        Ok(())
+    }
 }
 
 fn newest(mut cells: Cells<'_>) -> Result<Version, ClientError> {

@@ -45,6 +45,22 @@ impl<'a> Cells<'a> {
         self.count == 0
     }
 
+    /// Whether the next cell is NULL, or there is none.
+    pub fn is_next_null(mut self) -> bool {
+        !matches!(self.next_cell(), Ok(Some(_)))
+    }
+
+    /// The cells after all but this many.
+    ///
+    /// # Errors
+    /// There are fewer cells than announced.
+    pub fn last(mut self, count: usize) -> Result<Self, ClientError> {
+        while self.count > count {
+            self.next_cell()?;
+        }
+        Ok(self)
+    }
+
     /// The next cell; None for NULL.
     ///
     /// # Errors
