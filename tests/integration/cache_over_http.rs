@@ -93,7 +93,7 @@ async fn equivalent_urls_have_one_answer_and_one_canonical_url() {
     }
 }
 
-fn decoded(answer: &Answer) -> Vec<u8> {
+pub(crate) fn decoded(answer: &Answer) -> Vec<u8> {
     let mut body = Vec::new();
     match answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap()) {
         None => body.extend_from_slice(&answer.body),

@@ -32,6 +32,8 @@ mod postgres;
 mod program;
 #[path = "support/properties.rs"]
 mod properties;
+#[path = "support/proxy.rs"]
+mod proxy;
 #[path = "support/pulled.rs"]
 mod pulled;
 #[path = "support/queries.rs"]
@@ -114,6 +116,7 @@ mod postgres_mutations;
 mod postgres_row_security;
 mod postgres_rules;
 mod postgres_settings;
+mod proxied_nodes;
 mod proxies;
 mod pulled_databases;
 mod pulled_programs;

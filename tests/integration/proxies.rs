@@ -1,9 +1,9 @@
 //! Real Varnish and nginx with the files of `deploy/` in front of the program: what they cache, for
 //! whom and for how long. The program's access log shows a cache's requests.
 
-use std::net::TcpListener;
+use std::ops::Deref;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -12,13 +12,12 @@ use http::header::{
     CONTENT_ENCODING, CONTENT_TYPE, COOKIE, ETAG, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
 };
 use http::{HeaderMap, Method, StatusCode};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
 use crate::blog::token;
-use crate::harness::Answer;
-use crate::installed_program::{program_in, there, top};
-use crate::lifetimes::{Lines, ORIGINS, Origin, path_of, path_without_variables};
+use crate::installed_program::{program_in, there};
+use crate::lifetimes::{ORIGINS, Origin, path_of, path_without_variables};
+use crate::proxy::{Proxy, deployed, varnish, varnish_of_nodes};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -46,124 +45,37 @@ impl Kind {
 
 /// A cache in front of its own server.
 struct Cache {
-    process: Child,
-    port: u16,
+    proxy: Proxy,
     origin: Origin,
-    client: reqwest::Client,
-    _directory: TempDir,
+}
+
+impl Deref for Cache {
+    type Target = Proxy;
+
+    fn deref(&self) -> &Proxy {
+        &self.proxy
+    }
 }
 
 impl Cache {
     async fn start(kind: Kind) -> Self {
         let origin = Origin::start().await;
-        let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = match kind {
+        let to = origin.address.as_str();
+        let proxy = Proxy::start(|port, directory| match kind {
             Kind::Varnish => {
-                let mut command = varnish(&origin.address, port, directory.path());
+                let mut command = varnish(to, port, directory);
                 command.args(["-p", "http_gzip_support=off"]);
                 command
             }
-            Kind::VarnishAsItIs => varnish(&origin.address, port, directory.path()),
-            Kind::VarnishOfNodes => varnish_of_nodes(&origin.address, port, directory.path()),
-            Kind::Nginx => nginx(&origin.address, port, directory.path()),
-        };
-        let log = std::fs::File::create(directory.path().join("log")).unwrap();
-        let process = command
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let client = reqwest::Client::new();
-        let mut cache = Self { process, port, origin, client, _directory: directory };
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let ended = cache.process.try_wait().unwrap();
-            if ended.is_some() || begun.elapsed() > Duration::from_secs(60) {
-                let log = std::fs::read_to_string(cache._directory.path().join("log")).unwrap();
-                panic!("{kind:?} does not start ({ended:?}): {log}");
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            Kind::VarnishAsItIs => varnish(to, port, directory),
+            Kind::VarnishOfNodes => varnish_of_nodes([to, to], port, directory),
+            Kind::Nginx => nginx(to, port, directory),
+        })
+        .await;
+        let mut cache = Self { proxy, origin };
         cache.origin.asked().await;
         cache
     }
-
-    async fn ask(&self, method: Method, path: &str, headers: Lines<'_>) -> Answer {
-        let mut request =
-            self.client.request(method, format!("http://127.0.0.1:{}{path}", self.port));
-        for (name, value) in headers {
-            request = request.header(name, *value);
-        }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.unwrap() }
-    }
-
-    async fn get(&self, path: &str, headers: Lines<'_>) -> Answer {
-        self.ask(Method::GET, path, headers).await
-    }
-
-    async fn post(&self, path: &str, variables: &Value) -> StatusCode {
-        let request = self.client.post(format!("http://127.0.0.1:{}{path}", self.port));
-        request.json(&json!({ "variables": variables })).send().await.unwrap().status()
-    }
-}
-
-impl Drop for Cache {
-    fn drop(&mut self) {
-        // Both have child processes, which they stop when they are stopped themselves.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
-    }
-}
-
-/// A file of `deploy/` with other addresses.
-fn deployed(file: &str, changes: &[(&str, &str)]) -> String {
-    let mut text = std::fs::read_to_string(top().join("deploy").join(file)).unwrap();
-    for (here, there) in changes {
-        assert!(text.contains(here), "{file} has no {here}");
-        text = text.replace(here, there);
-    }
-    text
-}
-
-fn varnish(origin: &str, port: u16, directory: &Path) -> Command {
-    let file = directory.join("freshql.vcl");
-    let (_, origin_port) = origin.split_once(':').unwrap();
-    std::fs::write(&file, deployed("varnish.vcl", &[("8080", origin_port)])).unwrap();
-    varnish_with(&file, port, directory)
-}
-
-/// As in the compose file, with the origin as both nodes.
-fn varnish_of_nodes(origin: &str, port: u16, directory: &Path) -> Command {
-    let (host, origin_port) = origin.split_once(':').unwrap();
-    let (included, file) = (directory.join("freshql.vcl"), directory.join("nodes.vcl"));
-    std::fs::write(&included, deployed("varnish.vcl", &[])).unwrap();
-    let included = included.display().to_string();
-    let changes = [
-        ("node-a", host),
-        ("node-b", host),
-        ("8080", origin_port),
-        ("/etc/varnish/freshql.vcl", included.as_str()),
-    ];
-    std::fs::write(&file, deployed("compose/nodes.vcl", &changes)).unwrap();
-    varnish_with(&file, port, directory)
-}
-
-fn varnish_with(file: &Path, port: u16, directory: &Path) -> Command {
-    let mut command = Command::new(program_in("/usr/sbin", "varnishd"));
-    command.args(["-F", "-j", "none", "-s", "malloc,16m"]);
-    // Halves the time to compile the VCL.
-    command.args(["-p", "cc_command=exec gcc -pthread -fpic -shared -Wl,-x -o %o %s"]);
-    command
-        .arg("-n")
-        .arg(directory.join("work"))
-        .arg("-f")
-        .arg(file)
-        .args(["-a", &format!("127.0.0.1:{port}")]);
-    command
 }
 
 fn nginx(origin: &str, port: u16, directory: &Path) -> Command {
@@ -312,7 +224,13 @@ async fn varnish_spreads_what_it_does_not_have_over_the_nodes_of_the_compose_fil
     }
     let cache = Cache::start(Kind::VarnishOfNodes).await;
     let path = path_of("page");
-    let first = cache.get(&path, &[]).await;
+    let mut first = cache.get(&path, &[]).await;
+    let begun = Instant::now();
+    // Until it has asked them whether they are ready.
+    while first.status == 503 && begun.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        first = cache.get(&path, &[]).await;
+    }
     assert!(first.status == 200 && first.text().contains("word1"), "{}", first.text());
     let second = cache.get(&path, &[]).await;
     assert_eq!(second.etag(), first.etag());
