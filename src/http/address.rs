@@ -19,6 +19,19 @@ pub(super) struct Address {
 }
 
 impl Address {
+    /// What a path below `/q/` names, as the router would find it. None if the router has to look:
+    /// at escapes, and at whatever else is no document's address.
+    pub(super) fn plain(path: &str) -> Option<Self> {
+        let names = path.strip_prefix("/q/").filter(|names| !names.contains('%'))?;
+        let (id, operation_name) = match names.split_once('/') {
+            Some((id, name)) => (id, Some(name)),
+            None => (names, None),
+        };
+        let is_name = |name: &str| !name.is_empty() && !name.contains('/');
+        (is_name(id) && operation_name.is_none_or(is_name))
+            .then(|| Self { id: id.to_owned(), operation_name: operation_name.map(str::to_owned) })
+    }
+
     /// The document's name; None if no document can have this name.
     pub(super) fn document(&self) -> Option<DocumentRef> {
         DocumentRef::parse(&self.id)
@@ -52,5 +65,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
         let path = Path::from_request_parts(parts, state).await;
         path.map(|Path(address)| address)
             .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the path is not UTF-8"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_address_has_one_or_two_names_without_escapes() {
+        let names = |path| Address::plain(path).map(|found| (found.id, found.operation_name));
+        let found = |id: &str, name: Option<&str>| Some((id.to_owned(), name.map(str::to_owned)));
+        assert_eq!(names("/q/abc"), found("abc", None));
+        assert_eq!(names("/q/abc/Shelf"), found("abc", Some("Shelf")));
+        for path in ["/q", "/q/", "/q//", "/q/abc/", "/q//Shelf", "/q/abc/Shelf/", "/q/a/b/c"] {
+            assert_eq!(names(path), None, "{path}");
+        }
+        assert_eq!(names("/q/a%62c"), None);
+        assert_eq!(names("/graphql"), None);
     }
 }

@@ -25,7 +25,8 @@ use super::provenance::Provenance;
 use super::query::Checked;
 use super::respond::Representation;
 use super::state::AppState;
-use super::{access, negotiate, respond, surround, viewer};
+use super::surround::surround;
+use super::{access, negotiate, respond, viewer};
 use crate::cache::{Lookup, Source, Unchecked};
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is a single

@@ -1,17 +1,14 @@
 //! Long requests take milliseconds of CPU time before they reach the database: to parse, to
 //! validate, to coerce. They are handled [aside](super::aside).
 
-use std::convert::Infallible;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::future::RouteFuture;
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use tower::Service;
 
+use super::dispatch::dispatch;
 use super::negotiate::{self, MediaType};
 use super::parameters::receive;
 use super::state::AppState;
@@ -20,8 +17,8 @@ use super::state::AppState;
 /// than switching threads under load.
 const LONG: usize = 4 << 10;
 
-/// Passes a request on to the routes; long ones aside.
-pub(super) async fn route(app: &AppState, request: Request, mut routes: Router) -> Response {
+/// Answers a request; long ones aside.
+pub(super) async fn route(app: &AppState, request: Request, routes: Router) -> Response {
     let media_type = negotiate::media_type(request.headers()).unwrap_or(MediaType::Json);
     let url =
         request.uri().path_and_query().map_or(0, |path_and_query| path_and_query.as_str().len());
@@ -32,7 +29,8 @@ pub(super) async fn route(app: &AppState, request: Request, mut routes: Router) 
         match receive(Request::from_parts(parts.clone(), body)).await {
             // The decoded length of an encoded body is not known yet.
             Ok(body) if body.len() <= LONG && !parts.headers.contains_key(CONTENT_ENCODING) => {
-                return run(routes.call(Request::from_parts(parts, Body::from(body)))).await;
+                return dispatch(app.clone(), Request::from_parts(parts, Body::from(body)), routes)
+                    .await;
             }
             Ok(body) => Request::from_parts(parts, Body::from(body)),
             Err(problem) => return problem.into_response(),
@@ -40,14 +38,10 @@ pub(super) async fn route(app: &AppState, request: Request, mut routes: Router) 
     } else if url > LONG {
         request
     } else {
-        return run(routes.call(request)).await;
+        return dispatch(app.clone(), request, routes).await;
     };
-    let answered = app.aside.run(run(routes.call(request))).await;
+    let answered = app.aside.run(dispatch(app.clone(), request, routes)).await;
     answered.unwrap_or_else(|failure| failure.into_response(media_type))
-}
-
-async fn run(routed: RouteFuture<Infallible>) -> Response {
-    routed.await.unwrap_or_else(|never| match never {})
 }
 
 /// Whether the head announces a short body.
