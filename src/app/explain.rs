@@ -15,6 +15,7 @@ use crate::graphql::explain::{
     self, ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport,
 };
 use crate::graphql::{Document, Engine, GraphqlError, OperationKind};
+use crate::model::diagnostic::did_you_mean;
 use crate::persisted::{Registered, Registry, files};
 use crate::viewer::{Claims, Viewer};
 
@@ -112,6 +113,16 @@ impl Subject {
     }
 }
 
+/// The operation that a misspelt name was probably meant to be.
+fn meant(registry: &Registry, name: &str) -> Option<String> {
+    let all = registry.list();
+    let documents = all.iter().filter_map(|registered| registered.document.as_ref().ok());
+    let names = documents
+        .flat_map(|document| document.operations())
+        .filter_map(|operation| operation.name());
+    did_you_mean(name, names).map(|meant| format!("did you mean `{meant}`? "))
+}
+
 async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Subject, StartError> {
     if let Some(registered) = DocumentRef::parse(name).and_then(|name| registry.find(&name)) {
         return Ok(Subject::Registered(registered));
@@ -119,14 +130,22 @@ async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Subjec
     if !Path::new(name).exists() {
         return match registry.named(name).as_slice() {
             [one] => Ok(Subject::Named(one.clone())),
-            [] => Err(anyhow!(
-                "{name} is neither the id of a registered document, nor a file, nor the name of an operation; `freshql queries` lists \
-                 the operations"
-            )
-            .into()),
+            [] => {
+                let help = meant(registry, name).unwrap_or_default();
+                Err(anyhow!(
+                    "{name} is neither the id of a registered document, nor a file, nor the name of an operation; {help}`freshql \
+                     queries` lists the operations"
+                )
+                .into())
+            }
             several => {
-                let ids: Vec<String> = several.iter().map(|registered| registered.id.to_string()).collect();
-                Err(anyhow!("several documents have an operation {name}; name one by its id: {}", ids.join(", ")).into())
+                let ids: Vec<String> =
+                    several.iter().map(|registered| registered.id.to_string()).collect();
+                Err(anyhow!(
+                    "several documents have an operation {name}; name one by its id: {}",
+                    ids.join(", ")
+                )
+                .into())
             }
         };
     }

@@ -29,6 +29,7 @@ use super::project::{self, Project};
 use crate::causes::WithCauses;
 use crate::config::Config;
 use crate::graphql::OperationKind;
+use crate::model::diagnostic::suggest;
 use crate::persisted::files;
 
 /// What to test, and how to report it.
@@ -64,8 +65,10 @@ pub async fn test(config: &Config, options: &TestOptions) -> Result<(String, boo
     if let Some(unknown) =
         options.names.iter().find(|name| subjects.iter().all(|subject| subject.name != **name))
     {
+        let help = suggest(unknown, subjects.iter().map(|subject| subject.name.as_str()));
+        let help = help.map(|help| format!("; {help}")).unwrap_or_default();
         return Err(anyhow::anyhow!(
-            "there is no query file {unknown}.graphql in {}",
+            "there is no query file {unknown}.graphql in {}{help}",
             queries.display()
         )
         .into());

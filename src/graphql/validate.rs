@@ -4,6 +4,7 @@
 //! The limits are checked first: later steps walk documents recursively and through all fragments.
 
 mod fields;
+mod hints;
 mod limits;
 mod text;
 mod values;
@@ -35,8 +36,14 @@ pub(crate) async fn validate(
         // async-graphql panics on a default value of an unknown type.
         let theirs = verdict_of_async_graphql(api, &document).await;
         errors.extend(theirs.into_iter().filter(|error| !is_ours_to_judge(error)).map(|error| {
-            let error_at = GraphqlError::new(Code::GraphqlValidationFailed, error.message);
-            error.locations.into_iter().fold(error_at, |error, pos| error.at(pos.line, pos.column))
+            let message = hints::with_hint(&api.definitions, &document, error.message);
+            let mut locations = error.locations;
+            if message.contains(" is not defined by operation ") {
+                // Where the variable is used comes before where it could be declared.
+                locations.reverse();
+            }
+            let error = GraphqlError::new(Code::GraphqlValidationFailed, message);
+            locations.into_iter().fold(error, |error, pos| error.at(pos.line, pos.column))
         }));
     }
     if errors.is_empty() {

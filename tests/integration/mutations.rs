@@ -334,3 +334,26 @@ fn an_error_raised_by_an_external_trigger_is_a_conflict_and_its_message_stays_pr
         0
     );
 }
+
+#[test]
+fn keys_that_the_database_counts_have_no_gaps_though_statements_are_new_and_tables_altered() {
+    let shop = Shop::of(
+        "type Note @entity { id: ID! @id @default(fn: AUTOINCREMENT) text: String! }
+         type Tag @entity { id: ID! @id @default(fn: AUTOINCREMENT) name: String! }",
+    );
+    let text = "mutation($t: String!) {
+      a: createNote(input: {text: $t}) { id }
+      b: createTag(input: {name: $t}) { id }
+      c: createNote(input: {text: $t}) { id text }
+    }";
+    for round in 1..=6 {
+        let data = shop.json(text, &json!({"t": "x"}))["data"].clone();
+        let ids = ["a", "b", "c"].map(|key| data[key]["id"].as_str().unwrap().to_owned());
+        let expected = [2 * round - 1, round, 2 * round].map(|number| number.to_string());
+        assert_eq!(ids, expected);
+        if round == 3 {
+            // Whatever relies on the table must be looked at again.
+            shop.outsider.execute("ALTER TABLE notes ADD COLUMN more text");
+        }
+    }
+}

@@ -279,6 +279,26 @@ fn check_reports_what_no_version_can_see() {
 }
 
 #[test]
+fn a_key_of_numbers_that_the_model_takes_for_strings_is_said_to_be_one() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("numbers");
+    postgres.run("numbers", "CREATE TABLE rows (id bigint PRIMARY KEY, n int)");
+    let database: Database = postgres.url("numbers").parse().unwrap();
+    let admin = Admin::open(&database).unwrap();
+    for column in ["", " @column(type: \"bigint\")"] {
+        let sdl = format!(
+            "type Row @entity(managed: false, table: \"rows\") {{ id: ID! @id{column} n: Int }}"
+        );
+        let said = messages(&admin, &self::model(&sdl));
+        let expected = "column `rows.id` is bigint, but an ID without `@default(fn: AUTOINCREMENT)` is a string";
+        assert!(said.iter().any(|message| message == expected), "{column}: {said:#?}");
+    }
+    let right = "type Row @entity(managed: false, table: \"rows\") { id: ID! @id @default(fn: AUTOINCREMENT) n: Int }";
+    let said = messages(&admin, &self::model(right));
+    assert!(said.iter().all(|message| !message.contains("is a string")), "{said:#?}");
+}
+
+#[test]
 fn partitions_need_the_trigger_for_truncate_each() {
     let Some(postgres) = Postgres::start() else { return };
     let (mut admin, model) =

@@ -369,6 +369,30 @@ async fn concurrent_requests_share_checks() {
     assert!(store.catch_up().await.is_err());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_learns_what_precedes_it_however_many_others_keep_arriving() {
+    let Some(postgres) = Postgres::start() else { return };
+    let database = database(&postgres, "crowded");
+    let Node { store, told } = Node::open(&database).await;
+    let crowd: Vec<_> = (0..64)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { while store.catch_up().await.is_ok() {} })
+        })
+        .collect();
+    for round in 0..30 {
+        postgres
+            .run("crowded", &format!("INSERT INTO shops (id, name) VALUES ('{round}', '{round}')"));
+        let limit = Duration::from_secs(30);
+        tokio::time::timeout(limit, store.catch_up()).await.expect("it never ends").unwrap();
+        assert_eq!(told.keys(), [round.to_string()]);
+    }
+    store.close().await;
+    for one in crowd {
+        one.await.unwrap();
+    }
+}
+
 #[test]
 fn the_statements_of_a_check_read_nothing_but_the_index() {
     let Some(postgres) = Postgres::start() else { return };

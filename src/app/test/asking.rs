@@ -22,6 +22,7 @@ use crate::graphql::{Answer, Compiler, Engine, Operation, OperationKind};
 use crate::http::{AppState, Front, service};
 use crate::identity::{Authenticator, Carrier};
 use crate::model::Model;
+use crate::model::diagnostic::suggest;
 use crate::persisted::Registry;
 use crate::store::Store;
 use crate::viewer::Viewer;
@@ -264,9 +265,11 @@ impl Server {
 
     async fn token(&self, Placeholder { entity, key, .. }: &Placeholder) -> anyhow::Result<String> {
         let model = self.engine.model();
-        let known = model
-            .entity_by_name(entity)
-            .with_context(|| format!("`[etag of {entity} …]`: there is no such type"))?;
+        let known = model.entity_by_name(entity).with_context(|| {
+            let help = suggest(entity, model.entities.iter().map(|entity| entity.name.as_str()));
+            let help = help.map(|help| format!("; {help}")).unwrap_or_default();
+            format!("`[etag of {entity} …]`: there is no such type{help}")
+        })?;
         let argument = &known.column(known.key).field;
         let query = format!(
             "{{ row: {}({argument}: {}) {{ etag }} }}",

@@ -111,6 +111,52 @@ fn all_errors_are_reported_in_document_order() {
 }
 
 #[test]
+fn what_is_misspelt_gets_a_suggestion() {
+    for (text, expected) in [
+        (
+            "{ prodcts { totalCount } }",
+            "Unknown field \"prodcts\" on type \"Query\". Did you mean \"products\"",
+        ),
+        (
+            "{ products(frist: 1) { totalCount } }",
+            "1:12 GRAPHQL_VALIDATION_FAILED Unknown argument \"frist\" on field \"products\" of type \"Query\". Did you mean \"first\"?",
+        ),
+        (
+            "query($w: ProductWher) { products(where: $w) { totalCount } }",
+            "1:11 GRAPHQL_VALIDATION_FAILED Unknown type \"ProductWher\". Did you mean \"ProductWhere\"?",
+        ),
+        (
+            "query($n: Intt) { products(first: $n) { totalCount } }",
+            "Unknown type \"Intt\". Did you mean \"Int\"?",
+        ),
+        (
+            "{ products { nodes { ... on Prodct { id } } } }",
+            "Unknown type \"Prodct\". Did you mean \"Product\"?",
+        ),
+        (
+            "{ products { nodes { id @skpi(if: true) } } }",
+            "Unknown directive \"skpi\". Did you mean \"skip\"?",
+        ),
+        (
+            "{ products { nodes { id @skip(iff: true) } } }",
+            "Unknown argument \"iff\" on directive \"skip\". Did you mean \"if\"?",
+        ),
+        (
+            "query Q($first: Int) { products(first: $frist) { totalCount } }",
+            "1:40 GRAPHQL_VALIDATION_FAILED Variable \"$frist\" is not defined by operation \"Q\". Did you mean \"$first\"?",
+        ),
+        (
+            "{ products { nodes { ...Crad } } } fragment Card on Product { id }",
+            "Unknown fragment: \"Crad\". Did you mean \"Card\"?",
+        ),
+    ] {
+        let found = verdict(text);
+        assert!(found.contains(expected), "{text}\n{found}");
+    }
+    assert!(!verdict("{ ...Zzzzz }").contains("Did you mean"));
+}
+
+#[test]
 fn operations_and_fragments_have_one_name_each() {
     refuses(
         "query A { tags { totalCount } } query A { tags { totalCount } }",

@@ -13,6 +13,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Pos, Positioned, Value as ConstValue};
 use async_graphql_value::Value;
 
+use super::hints;
 use crate::graphql::definition::{BUILT_IN_SCALARS, Definitions, InputDef, TypeKind};
 use crate::graphql::error::GraphqlError;
 use crate::graphql::selections::{Selected, resolve};
@@ -35,7 +36,7 @@ pub(super) fn check_variable_types(
             if !is_known {
                 errors.push(GraphqlError::invalid(
                     variable.node.var_type.pos,
-                    format!("Unknown type \"{name}\""),
+                    hints::unknown_input_type(definitions, name),
                 ));
                 all_known = false;
             }

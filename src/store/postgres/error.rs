@@ -88,3 +88,57 @@ pub(super) fn spoils_pool(error: &ClientError) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::postgres::client::ServerError;
+
+    #[test]
+    fn readiness_says_in_our_words_what_is_wrong_with_the_server() {
+        for (code, expected) in [
+            ("53300", "the database server takes no more connections"),
+            ("53100", "the database server has no space on its disk"),
+            ("53200", "the database server has no memory left"),
+            ("57P01", "the database server is shutting down"),
+            ("57P02", "the database server is shutting down"),
+            ("57P03", "the database server is starting, or shutting down"),
+            ("28P01", "the database server refuses the login"),
+            ("28000", "the database server refuses the login"),
+            ("3D000", "the database server has no such database"),
+            ("08006", "the database server reports an error (SQLSTATE 08006)"),
+            ("53400", "the database server reports an error (SQLSTATE 53400)"),
+            ("", "the database server reports an error (SQLSTATE )"),
+        ] {
+            let error = || {
+                let message = "role \"hush\" at 10.0.0.7: SELECT hush".to_owned();
+                let server =
+                    ServerError { code: code.to_owned(), message, ..ServerError::default() };
+                ClientError::Server(Box::new(server))
+            };
+            assert_eq!(unreachable_because(&error()), expected);
+            // A request that fails in this way says the same.
+            if matches!(code.get(..2), Some("08" | "28" | "3D" | "53" | "57")) && code != "53100" {
+                let StoreError::Lost(why) = StoreError::from(error()) else { panic!("{code}") };
+                assert_eq!(why, expected);
+            }
+        }
+        let to = || "db.internal:5432".to_owned();
+        for (error, expected) in [
+            (
+                ClientError::Tls { to: to(), why: "hush".to_owned() },
+                "the database server cannot be reached by TLS as its URL asks",
+            ),
+            (
+                ClientError::Lost(std::io::Error::other("hush")),
+                "the connection to the database was lost",
+            ),
+            (
+                ClientError::Protocol("hush".to_owned()),
+                "the database server does not follow the protocol",
+            ),
+        ] {
+            assert_eq!(unreachable_because(&error), expected);
+        }
+    }
+}

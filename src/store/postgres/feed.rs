@@ -337,3 +337,30 @@ async fn gather(task: &Task) {
         asked = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_waits_for_a_few_requests_but_not_for_as_long_as_they_keep_arriving() {
+        let task = Arc::new(Task::default());
+        let busy = task.clone();
+        let arriving = tokio::spawn(async move {
+            loop {
+                busy.asked.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        gather(&task).await;
+        let arrived = task.asked.load(Ordering::Relaxed);
+        assert!((u64::from(ROUNDS.0)..=u64::from(ROUNDS.1)).contains(&arrived), "{arrived}");
+        arriving.abort();
+        let _ = arriving.await;
+
+        // If nobody comes, it does not wait for anybody.
+        let before = task.asked.load(Ordering::Relaxed);
+        gather(&task).await;
+        assert_eq!(task.asked.load(Ordering::Relaxed), before);
+    }
+}

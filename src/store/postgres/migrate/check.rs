@@ -240,8 +240,10 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems, is_
         let wanted = sql_type(column);
         if !holds(column, has) {
             let is = &has.sql_type;
+            // PostgreSQL takes only `bigint` and `integer` for what AUTOINCREMENT counts.
+            let is_number = *is == wanted || matches!(is.as_str(), "bigint" | "integer");
             problems.add(match column.scalar {
-                Scalar::IdText if *is == wanted => format!(
+                Scalar::IdText if is_number => format!(
                     "{shown} is {is}, but an ID without `@default(fn: AUTOINCREMENT)` is a string"
                 ),
                 _ => format!("{shown} is {is}, and its values would not fit {wanted}"),
