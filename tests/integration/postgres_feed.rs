@@ -327,6 +327,28 @@ async fn records_of_another_databases_log_are_not_read_and_are_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_the_log_was_truncated_everything_is_forgotten() {
+    let Some(postgres) = Postgres::start() else { return };
+    let database = database(&postgres, "truncated");
+    let mut nodes = vec![Node::open(&database).await];
+    let pooler = Pooler::start(&postgres, "truncated");
+    if let Some(pooler) = &pooler {
+        nodes.push(Node::open(&pooler.url.parse().unwrap()).await);
+    }
+    let run = |sql: &str| postgres.run("truncated", sql);
+    for sql in ["INSERT INTO shops (id, name) VALUES ('a', 'a')", "UPDATE shops SET name = 'b'"] {
+        // What nobody has read.
+        run(&format!("{sql};\nTRUNCATE _freshql_change"));
+        for Node { store, told } in &nodes {
+            store.catch_up().await.unwrap();
+            assert_eq!(told.take().1, 1, "{sql}");
+            store.catch_up().await.unwrap();
+            assert_eq!(told.take().1, 0, "{sql}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_killed_is_opened_again_and_nothing_is_missed() {
     let Some(postgres) = Postgres::start() else { return };
     let database = database(&postgres, "killed");

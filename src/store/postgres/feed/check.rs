@@ -40,12 +40,23 @@ pub(super) struct Follower {
     print: i64,
     around: i64,
     looked_at: Instant,
+    /// The file of the change log, which TRUNCATE replaces.
+    log: i64,
     /// What a check asks to learn of a change of the definition, and the answer for the known
     /// definition.
     watch: Watch,
     watched: Option<Watched>,
     /// If connecting has failed: when, why, and how long to wait before the next attempt.
     failure: Option<(Instant, String, Duration)>,
+}
+
+/// The result of an inspection.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    /// Whether the definition of tables differs from the one that was inspected last.
+    definition: bool,
+    /// The file of the change log. If it is another one, records may be gone that were not read.
+    log: i64,
 }
 
 struct Connected {
@@ -64,6 +75,8 @@ struct Now {
 /// The answer to a [`Watch`]: when the statement was analysed, and a hash of enums and policies.
 type Watched = (i64, Option<i64>);
 
+/// Asks for the file of the change log.
+const LOG: &str = "SELECT pg_relation_filenode(to_regclass('_freshql_change'))::bigint";
 /// The columns of a [`Watch`] follow.
 const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
   (SELECT life FROM _freshql_run WHERE self = tableoid
@@ -86,6 +99,7 @@ impl Follower {
             print: 0,
             around: 0,
             looked_at,
+            log: 0,
             watch,
             watched,
             failure: None,
@@ -98,6 +112,9 @@ impl Follower {
         let connected = self.connected().await?;
         let history = look::applied(&mut connected.connection).await;
         self.history = self.settled(history).await?;
+        let connected = self.connected().await?;
+        let log = connected.connection.query(Execute::binary(LOG, &[])).await;
+        self.log = definition::print_in(&self.settled(log).await?);
         let schema = self.look(model).await?;
         Ok((now.applied, schema))
     }
@@ -125,8 +142,10 @@ impl Follower {
                 .iter()
                 .flat_map(Rows::iter)
                 .all(|row| change_log::add(&known.model, &row, &mut changes));
-        let has_moved = self.has_moved(&before, &now, known).await?;
-        if has_moved || !is_known {
+        let moved = self.moved(&before, &now, known).await?;
+        is_complete &= moved.log == self.log;
+        is_known &= is_complete;
+        if moved.definition || !is_known {
             // Known before anything is answered by what the clock then knows.
             let schema = self.look(&known.model).await?;
             let before = known.schema.load();
@@ -136,7 +155,7 @@ impl Follower {
             known.schema.store(Arc::new(schema));
         }
         // Not before: had one of these steps failed, the next check would have to take it.
-        self.watched = now.watched;
+        (self.watched, self.log) = (now.watched, moved.log);
         let mut applied = known.applied.lock().unwrap_or_else(PoisonError::into_inner);
         *applied = now.applied;
         if !is_known {
@@ -157,16 +176,16 @@ impl Follower {
         Ok(())
     }
 
-    /// Whether the definition of tables differs from the one that was inspected last. Read in a
-    /// separate flight, so that its snapshot is not older than the check's.
-    async fn has_moved(
+    /// What differs from when it was inspected last. Read in a separate flight, so that its snapshot
+    /// is not older than the check's.
+    async fn moved(
         &mut self,
         before: &Applied,
         now: &Now,
         known: &Known,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Moved, StoreError> {
         if self.watch == Watch::nothing() {
-            return Ok(true);
+            return Ok(Moved { definition: true, log: self.log });
         }
         let has_changed = match now.watched {
             // A statement that is not prepared is analysed every time.
@@ -174,11 +193,11 @@ impl Follower {
             watched => watched.is_none() || watched != self.watched,
         };
         if !has_changed && self.looked_at.elapsed() < LOOK {
-            return Ok(false);
+            return Ok(Moved { definition: false, log: self.log });
         }
         let connected = self.connected().await?;
         let all =
-            [definition::PRINT, META, definition::AROUND].map(|sql| Execute::binary(sql, &[]));
+            [definition::PRINT, META, definition::AROUND, LOG].map(|sql| Execute::binary(sql, &[]));
         let all = connected.connection.flight(&all).await;
         let all = self.settled(all).await?;
         self.looked_at = Instant::now();
@@ -187,7 +206,8 @@ impl Follower {
         let is_known = identity_in(&all[1]).ok() == Some(known.schema.load().identity);
         let is_as_before = definition::print_in(&all[0]) == self.print
             && definition::print_in(&all[2]) == self.around;
-        Ok(!is_known || !is_as_before)
+        let log = definition::print_in(&all[3]);
+        Ok(Moved { definition: !is_known || !is_as_before, log })
     }
 
     /// Reads the state of the database, and the records that are new since a snapshot.
