@@ -31,7 +31,7 @@ pub(in crate::store) use known::Schema;
 pub(in crate::store) use snapshot::Snapshot;
 
 use self::check::Follower;
-use self::known::Known;
+use self::known::{Applied, Known};
 use super::client::Session;
 use crate::config::PostgresUrl;
 use crate::model::Model;
@@ -209,7 +209,7 @@ impl Feed {
 
     /// When the server was started that the last check has reached.
     pub(in crate::store) fn server(&self) -> i64 {
-        self.known.server.load(Ordering::SeqCst)
+        self.known.covered.load().server
     }
 
     /// A number that changes when connections must be opened anew.
@@ -229,8 +229,8 @@ impl Feed {
         seen: &Snapshot,
         server: i64,
     ) -> Result<(), StoreError> {
-        let is_comparable = !self.has_lost_track() && self.server() == server;
-        if is_comparable && self.known.covered.load().covers(seen) {
+        let covers = |known: &Applied| known.server == server && known.snapshot.covers(seen);
+        if !self.has_lost_track() && covers(&self.known.covered.load()) {
             return Ok(());
         }
         self.catch_up().await
@@ -238,7 +238,7 @@ impl Feed {
 
     /// The subscribers know the records of all transactions below this one.
     pub(in crate::store) fn read_below(&self) -> u64 {
-        self.known.covered.load().xmin
+        self.known.covered.load().snapshot.xmin
     }
 
     /// Whether the last check has failed, so that even our own writes may be missing.

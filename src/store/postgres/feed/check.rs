@@ -170,9 +170,8 @@ impl Follower {
             let batch = Batch { position: applied.position(), changes, own: false };
             known.subscribers.tell(&FeedEvent::Batch(batch));
         }
-        known.server.store(applied.server, Ordering::SeqCst);
         known.era.store(self.era(&applied), Ordering::SeqCst);
-        known.covered.store(Arc::new(applied.snapshot.clone()));
+        known.covered.store(Arc::new(applied.clone()));
         Ok(())
     }
 

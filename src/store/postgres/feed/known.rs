@@ -21,10 +21,9 @@ pub(super) struct Known {
     pub(super) subscribers: Arc<Subscribers>,
     /// What they know. Locked while they are notified, so that events come in order.
     pub(super) applied: Mutex<Applied>,
-    /// The snapshot up to which they know everything.
-    pub(super) covered: ArcSwap<Snapshot>,
-    /// When the server was started that the last check has reached.
-    pub(super) server: AtomicI64,
+    /// The state up to which they know everything: [`Self::applied`] for readers, after they have
+    /// been notified.
+    pub(super) covered: ArcSwap<Applied>,
     /// A number that changes when connections must be opened anew: the server is another one, or
     /// plans were made while the role was allowed more or less.
     pub(super) era: AtomicI64,
@@ -42,8 +41,7 @@ impl Known {
         Self {
             model,
             subscribers,
-            covered: ArcSwap::from_pointee(applied.snapshot.clone()),
-            server: AtomicI64::new(applied.server),
+            covered: ArcSwap::from_pointee(applied.clone()),
             era: AtomicI64::new(era),
             applied: Mutex::new(applied),
             schema: ArcSwap::from_pointee(schema),
