@@ -143,7 +143,7 @@ fn what_is_misspelt_gets_a_suggestion() {
         ),
         (
             "query Q($first: Int) { products(first: $frist) { totalCount } }",
-            "1:40 GRAPHQL_VALIDATION_FAILED Variable \"$frist\" is not defined by operation \"Q\". Did you mean \"$first\"?",
+            "1:33 1:1 GRAPHQL_VALIDATION_FAILED Variable \"$frist\" is not defined by operation \"Q\". Did you mean \"$first\"?",
         ),
         (
             "{ products { nodes { ...Crad } } } fragment Card on Product { id }",
