@@ -370,6 +370,7 @@ fn a_migration_after_a_table_was_renamed_says_where_the_rows_are() {
 #[test]
 fn a_field_that_may_have_been_renamed_is_asked_about_and_then_renamed() {
     let project = empty_project(LIBRARY);
+    let _database = ProjectDatabase::new(project.path());
     freshql(project.path(), &["migrate", "new", "init"]);
     let write = |renamed: &str| {
         let changed = LIBRARY.replace("title: String!", &format!("label: String!{renamed}"));
