@@ -6,7 +6,7 @@ mod defaults;
 use self::defaults::default;
 use super::definitions::{Definitions, EntityDefinition, FieldDraft, Shape};
 use super::directives::Use;
-use super::report::{Report, Span};
+use super::report::Report;
 use super::sql_names::column_name;
 use crate::model::scalar::{MAX_DIGITS, Scalar};
 use crate::model::{Column, DefaultValue, EntityId, OnDelete, Reference};
