@@ -152,6 +152,8 @@ impl Follower {
             is_known &= before.identity == schema.identity && before.guard.is_like(&schema.guard);
             tell(&schema, &before, &known.model);
             drop(before);
+            // Before the schema: who knows that one uses no connection with older plans.
+            known.era.store(self.era(&now.applied), Ordering::SeqCst);
             known.schema.store(Arc::new(schema));
         }
         // Not before: had one of these steps failed, the next check would have to take it.
