@@ -207,6 +207,11 @@ impl<'s> Transaction<'s> {
     ) -> Refusal {
         let written: Vec<Written<'_>> =
             row.iter().map(|(id, value)| Written { column: entity.column(*id), value }).collect();
+        // A BEFORE trigger has written to the very row.
+        if error.code == "27000" {
+            let event = if row.is_empty() { blame::Event::Delete } else { blame::Event::Update };
+            return self.without_effect(entity, event, NoEffect::Ignored).await;
+        }
         let is_of_a_function =
             error.context.as_ref().is_some_and(|context| context.contains("PL/pgSQL"));
         let constraint = match StoreError::from(ClientError::Server(Box::new(error.clone()))) {
