@@ -111,8 +111,8 @@ impl Parts {
         found: Unchecked<Representation>,
     ) -> Result<Response, Infallible> {
         let app = &self.app;
-        // If the change log cannot be read in time, the router's handlers find that out again and
-        // answer accordingly.
+        // If the change log cannot be read in time, the handlers find that out again and answer
+        // accordingly.
         if app.cache.catch_up_within(app.limits.timeout).await {
             if let Some(stored) = app.cache.holds(found, app.registry.generation())
                 && let Some(response) = self.answer(&request, &stored.value)

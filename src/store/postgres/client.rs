@@ -107,7 +107,6 @@ impl CancelToken {
     ///
     /// # Errors
     /// The server cannot be reached.
-    /// The server cannot be asked.
     pub async fn cancel(&self) -> Result<(), ClientError> {
         let limit = self.url.connect_timeout;
         let ask = async {

@@ -342,7 +342,6 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database.
-    /// The database's.
     pub async fn touching(
         &self,
         model: &Arc<Model>,
