@@ -29,7 +29,8 @@ pub(super) async fn put(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = id_of(&address)?;
-    let body = read_body(request).await?;
+    let (head, body) = request.into_parts();
+    let body = read_body(&head, body).await?;
     let text: Arc<str> = std::str::from_utf8(&body)
         .map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, format!("the document is not UTF-8: {error}"))

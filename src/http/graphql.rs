@@ -60,11 +60,11 @@ async fn answer_post(
     media_type: MediaType,
     request: Request,
 ) -> Result<Response, Failure> {
-    let headers = request.headers().clone();
-    let parameters = Parameters::from_body(request).await?;
+    let (head, body) = request.into_parts();
+    let parameters = Parameters::from_body(&head, body).await?;
     let found = find(app, &parameters).await?;
     let target = found.target(app, parameters.operation_name())?;
-    query::run(app, media_type, target, parameters, &headers).await
+    query::run(app, media_type, target, parameters, &head.headers).await
 }
 
 /// The document that a request asks to run.

@@ -25,14 +25,14 @@ pub(super) async fn route(app: &AppState, request: Request, routes: Router) -> R
     let request = if matches!(*request.method(), Method::POST | Method::PUT) && !is_short(&request)
     {
         // Await the body here, so that slow senders do not take up slots there.
-        let (parts, body) = request.into_parts();
-        match receive(Request::from_parts(parts.clone(), body)).await {
+        let (head, body) = request.into_parts();
+        match receive(&head, body).await {
             // The decoded length of an encoded body is not known yet.
-            Ok(body) if body.len() <= LONG && !parts.headers.contains_key(CONTENT_ENCODING) => {
-                return dispatch(app.clone(), Request::from_parts(parts, Body::from(body)), routes)
+            Ok(body) if body.len() <= LONG && !head.headers.contains_key(CONTENT_ENCODING) => {
+                return dispatch(app.clone(), Request::from_parts(head, Body::from(body)), routes)
                     .await;
             }
-            Ok(body) => Request::from_parts(parts, Body::from(body)),
+            Ok(body) => Request::from_parts(head, Body::from(body)),
             Err(problem) => return problem.into_response(),
         }
     } else if url > LONG {

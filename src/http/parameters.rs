@@ -4,12 +4,12 @@
 use std::io::Read;
 use std::time::Duration;
 
-use axum::body::HttpBody;
-use axum::extract::Request;
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
 use http_body_util::LengthLimitError;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
@@ -77,12 +77,12 @@ impl Parameters {
     ///
     /// # Errors
     /// 415, 413, or `BAD_REQUEST`.
-    pub(super) async fn from_body(request: Request) -> Result<Self, Failure> {
-        if !is_json(&request) {
+    pub(super) async fn from_body(head: &Parts, body: Body) -> Result<Self, Failure> {
+        if !is_json(head) {
             let detail = "the body of a POST must be application/json; charset=utf-8";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into());
         }
-        let body = read_body(request).await?;
+        let body = read_body(head, body).await?;
         // serde also reads structs from arrays by position, which would accept a batch of one.
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => parse(&body)
@@ -120,9 +120,9 @@ impl BodyLimits {
 ///
 /// # Errors
 /// Those of [`receive`], and 415 or 400 if it cannot be decoded.
-pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
-    let most = limits_of(&request).bytes;
-    let codings = request.headers().get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+pub(super) async fn read_body(head: &Parts, body: Body) -> Result<Bytes, Problem> {
+    let most = limits_of(head).bytes;
+    let codings = head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
     let codings: Vec<_> =
         codings.filter(|coding| !coding.eq_ignore_ascii_case(b"identity")).collect();
     let is_gzip = match codings[..] {
@@ -134,7 +134,7 @@ pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
         }
         _ => return Err(Problem::unknown_coding()),
     };
-    let body = receive(request).await?;
+    let body = receive(head, body).await?;
     if !is_gzip {
         return Ok(body);
     }
@@ -157,13 +157,13 @@ pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
 ///
 /// # Errors
 /// 413, 408, or 400 if the client disconnected.
-pub(super) async fn receive(request: Request) -> Result<Bytes, Problem> {
-    let BodyLimits { bytes, time } = limits_of(&request);
+pub(super) async fn receive(head: &Parts, body: Body) -> Result<Bytes, Problem> {
+    let BodyLimits { bytes, time } = limits_of(head);
     // A body that is announced as too long need not be sent.
-    if request.body().size_hint().lower() > bytes as u64 {
+    if body.size_hint().lower() > bytes as u64 {
         return Err(too_long());
     }
-    match tokio::time::timeout(time, axum::body::to_bytes(request.into_body(), bytes)).await {
+    match tokio::time::timeout(time, axum::body::to_bytes(body, bytes)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if is_length_limit(&error) => Err(too_long()),
         Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body could not be read")),
@@ -174,8 +174,8 @@ pub(super) async fn receive(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-fn limits_of(request: &Request) -> BodyLimits {
-    request.extensions().get().copied().unwrap_or_else(|| BodyLimits::new(&Limits::default()))
+fn limits_of(head: &Parts) -> BodyLimits {
+    head.extensions.get().copied().unwrap_or_else(|| BodyLimits::new(&Limits::default()))
 }
 
 fn too_long() -> Problem {
@@ -195,9 +195,8 @@ fn is_length_limit(error: &axum::Error) -> bool {
 
 /// JSON is always UTF-8 (RFC 8259 §8.1), so a client that declares another charset sends something
 /// else.
-fn is_json(request: &Request) -> bool {
-    let Some(text) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
-    else {
+fn is_json(head: &Parts) -> bool {
+    let Some(text) = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;
     };
     let mut parts = text.split(';').map(str::trim);
@@ -245,7 +244,7 @@ fn bad(message: impl Into<String>) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::extract::Request;
 
     use super::*;
 
@@ -261,7 +260,8 @@ mod tests {
     async fn body(content_type: &str, body: &'static str) -> Result<Parameters, Failure> {
         let request =
             Request::builder().header(CONTENT_TYPE, content_type).body(Body::from(body)).unwrap();
-        Parameters::from_body(request).await
+        let (head, body) = request.into_parts();
+        Parameters::from_body(&head, body).await
     }
 
     #[test]

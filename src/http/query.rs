@@ -81,13 +81,19 @@ async fn answer_post(
     address: &Address,
     request: Request,
 ) -> Result<Response, Failure> {
-    let headers = request.headers().clone();
-    let parameters = Parameters::from_body(request).await?;
+    let (head, body) = request.into_parts();
+    let parameters = Parameters::from_body(&head, body).await?;
     let registered = find(app, address, &parameters).await?;
     let document = valid(&registered)?;
     let operation = document.operation(address.operation(&parameters)?)?;
-    run(app, media_type, Target { document, operation, is_registered: true }, parameters, &headers)
-        .await
+    run(
+        app,
+        media_type,
+        Target { document, operation, is_registered: true },
+        parameters,
+        &head.headers,
+    )
+    .await
 }
 
 /// Answers a GET or HEAD: executes, then evaluates the preconditions against the ETag of what was

@@ -52,7 +52,8 @@ pub(super) async fn post(
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
     };
-    let body = read_body(request).await?;
+    let (head, body) = request.into_parts();
+    let body = read_body(&head, body).await?;
     let text = std::str::from_utf8(&body)
         .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
     if is_form { one(&app, text).await } else { many(&app, text).await }

@@ -1,6 +1,7 @@
 //! The store on a PostgreSQL server, with pools of connections.
 
 mod mutate;
+mod to_the_end;
 
 use std::sync::Arc;
 use std::time::Duration;

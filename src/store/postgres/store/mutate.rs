@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Store;
+use super::to_the_end::ToTheEnd;
 use crate::store::error::StoreError;
 use crate::store::postgres::pool::Lease;
 use crate::store::postgres::steps::{self, Outcome};
@@ -18,46 +19,36 @@ const RETRIES: u32 = 3;
 impl Store {
     /// Runs a mutation in its own transaction, and returns when it is durable, and, if answers are
     /// given from the clock alone, when the clock has it. If the caller stops waiting before the
-    /// mutation has begun, it is not run.
+    /// mutation has begun, it is not run; later, it runs to its end.
     ///
-    /// The steps of most mutations are known in advance and sent in one flight ([`steps`]), by a
-    /// task on the caller's runtime. The others run step by step, on the thread of
-    /// [writers](crate::store::postgres::writers), and so find out what is in their way.
+    /// The steps of most mutations are known in advance and sent in one flight ([`steps`]). The
+    /// others run step by step, on the thread of [writers](crate::store::postgres::writers), and so
+    /// find out what is in their way.
     ///
     /// # Errors
     /// The mutation's own, after which all of it is rolled back, or those of the database.
     pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
-        let (mut reply, answer) = oneshot::channel();
+        let lease = self.writer().await?;
         let store = self.clone();
-        tokio::spawn(async move {
-            let result = tokio::select! {
-                biased;
-                () = reply.closed() => return,
-                lease = store.writer() => match lease {
-                    Ok(lease) => store.write_ahead(lease, &writing).await,
-                    Err(error) => Ok(Err(error.into())),
-                },
-            };
-            let result = match result {
-                Ok(result) => result,
-                Err(lease) => {
-                    // What is in the way may be that the schema has changed.
-                    if !writing.names_version()
-                        && let Err(error) = store.catch_up().await
-                    {
-                        tracing::debug!(%error, "a mutation is run before the schema is known");
-                    }
-                    let writers = store.clone();
-                    let run = move || async move {
-                        let _ = reply.send(store.write(lease, &writing).await);
-                    };
-                    // If the thread has ended, the reply is dropped, too.
-                    let _ = writers.0.writers.run(run);
-                    return;
-                }
-            };
-            let _ = reply.send(result);
-        });
+        ToTheEnd::new(async move { store.write_with(lease, writing).await }).await
+    }
+
+    async fn write_with<W: Writing>(self, lease: Lease, writing: W) -> Result<W::Output, W::Error> {
+        let lease = match self.write_ahead(lease, &writing).await {
+            Ok(result) => return result,
+            Err(lease) => lease,
+        };
+        // What is in the way may be that the schema has changed.
+        if !writing.names_version()
+            && let Err(error) = self.catch_up().await
+        {
+            tracing::debug!(%error, "a mutation is run before the schema is known");
+        }
+        let (reply, answer) = oneshot::channel();
+        let store = self.clone();
+        self.0.writers.run(move || async move {
+            let _ = reply.send(store.write(lease, &writing).await);
+        })?;
         answer.await.map_err(|_| W::Error::from(StoreError::Gone))?
     }
 
