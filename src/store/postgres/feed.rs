@@ -76,8 +76,8 @@ pub(in crate::store) struct Feed {
 #[derive(Debug, Default)]
 struct Task {
     wake: Notify,
-    /// How many have asked for a check so far.
-    asked: AtomicU64,
+    /// How many requests have begun or ceased to wait for a check so far.
+    moves: AtomicU64,
     is_closed: AtomicBool,
 }
 
@@ -135,8 +135,14 @@ impl Feed {
 
     async fn catch_up_by(&self, deadline: Option<Instant>) -> Result<(), StoreError> {
         let called = self.begun.load(Ordering::SeqCst);
-        self.task.asked.fetch_add(1, Ordering::Relaxed);
+        self.task.moves.fetch_add(1, Ordering::Relaxed);
         self.task.wake.notify_one();
+        let outcome = self.outcome_by(called, deadline).await;
+        self.task.moves.fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+
+    async fn outcome_by(&self, called: u64, deadline: Option<Instant>) -> Result<(), StoreError> {
         loop {
             // Before the outcome is looked at, so that no end of a check is missed.
             let woken = self.waiting.notified();
@@ -324,17 +330,17 @@ async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
 /// Lets the awakened requests be answered and new ones arrive, so that the next check is shared by
 /// all of them, and not only by the few that came during this one. A task that yields continues
 /// after the sockets have been polled once; after the second time, what they had received has been
-/// processed. A busy runtime polls its sockets every few dozen tasks, so as long as requests keep
-/// arriving, it is worth waiting for more of them.
+/// processed. A busy runtime polls its sockets every few dozen tasks, so as long as requests come
+/// or go, it is worth waiting for more of them.
 async fn gather(task: &Task) {
-    let mut asked = task.asked.load(Ordering::Relaxed);
+    let mut before = task.moves.load(Ordering::Relaxed);
     for round in 1..=ROUNDS.1 {
         tokio::task::yield_now().await;
-        let now = task.asked.load(Ordering::Relaxed);
-        if round >= ROUNDS.0 && now == asked {
+        let now = task.moves.load(Ordering::Relaxed);
+        if round >= ROUNDS.0 && now == before {
             break;
         }
-        asked = now;
+        before = now;
     }
 }
 
@@ -348,19 +354,19 @@ mod tests {
         let busy = task.clone();
         let arriving = tokio::spawn(async move {
             loop {
-                busy.asked.fetch_add(1, Ordering::Relaxed);
+                busy.moves.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
             }
         });
         gather(&task).await;
-        let arrived = task.asked.load(Ordering::Relaxed);
+        let arrived = task.moves.load(Ordering::Relaxed);
         assert!((u64::from(ROUNDS.0)..=u64::from(ROUNDS.1)).contains(&arrived), "{arrived}");
         arriving.abort();
         let _ = arriving.await;
 
         // If nobody comes, it does not wait for anybody.
-        let before = task.asked.load(Ordering::Relaxed);
+        let before = task.moves.load(Ordering::Relaxed);
         gather(&task).await;
-        assert_eq!(task.asked.load(Ordering::Relaxed), before);
+        assert_eq!(task.moves.load(Ordering::Relaxed), before);
     }
 }
