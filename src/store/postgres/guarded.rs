@@ -9,7 +9,9 @@
 //!
 //! A statement that compares a version or returns the row itself also relies on the known state of
 //! its table (`feed/tables.rs`). One of its parameters says when it was analysed while the table
-//! was in that state; if it has been analysed again since, it changes nothing.
+//! was in that state; if it has been analysed again since, it changes nothing. The statement that is
+//! a whole mutation ([`Guarded::Whole`]) need not look up which database this is, either, and in
+//! which state its schema is, if everything that decides that is named in it.
 
 mod rules;
 mod sound;
@@ -18,6 +20,8 @@ pub(in crate::store) use rules::Required;
 pub(super) use rules::{after, before};
 pub(super) use sound::sound;
 use sound::{UNSOUND, is_sound};
+
+use std::sync::Arc;
 
 use super::dialect::Postgres;
 use crate::model::parse::sql_names::VERSION_COLUMN;
@@ -40,6 +44,8 @@ const LOCKED: &str = " AND pg_current_xact_id_if_assigned() IS NOT NULL";
 /// What a statement does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::store) enum Guarded {
+    /// Fails if the database or its schema is another than the mutation was planned for.
+    Same,
     /// Sets these columns of a new row.
     Insert(Vec<ColumnId>),
     /// Sets these columns of a new row to which the database gives a key; returns the key, or the
@@ -66,6 +72,17 @@ pub(in crate::store) enum Guarded {
     Gone,
 }
 
+/// How a statement notices that its table was altered.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct TableWatch {
+    /// A condition that is always true. It names everything that the versions of the table's rows
+    /// rely on, and whatever else a check names.
+    pub(in crate::store) condition: Arc<str>,
+    /// Whether nothing else decides in which state the schema is: what is not named, somebody has
+    /// to edit in `_freshql_meta`, and checks take a while to notice that, too.
+    pub(in crate::store) names_identity: bool,
+}
+
 /// At which versions a row is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::store) enum At {
@@ -78,8 +95,9 @@ pub(in crate::store) enum At {
 #[derive(Debug)]
 pub(in crate::store) struct GuardedStatement {
     pub(super) statement: Statement,
-    /// Following the database's epoch and history: whether it may find nothing to do. It returns 1,
-    /// or 0 if it has found nothing to do.
+    /// The database's epoch and history.
+    pub(super) identity: bool,
+    /// Whether it may find nothing to do. It returns 1, or 0 if it has found nothing to do.
     pub(super) may_be_nothing: bool,
     /// When it was analysed while the table was in the known state; NULL: this does not matter.
     /// After its verdict, it returns when it was analysed.
@@ -101,7 +119,8 @@ pub(super) fn rests_on_table(guarded: &Guarded) -> bool {
         Guarded::Lock(at, _) => *at != At::Any,
         Guarded::Whole(..) => true,
         Guarded::New(_, returned) => returned.is_some(),
-        Guarded::Insert(_)
+        Guarded::Same
+        | Guarded::Insert(_)
         | Guarded::UpdateLocked(_)
         | Guarded::Before(_)
         | Guarded::BeforeNew(_)
@@ -124,16 +143,19 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn new(own: usize, guarded: &Guarded, is_watched: bool) -> Self {
-        let always =
-            matches!(guarded, Guarded::Whole(..) | Guarded::New(_, None) | Guarded::BeforeNew(_));
-        let analysed = own + 3 + usize::from(!always);
+    fn new(own: usize, guarded: &Guarded, is_watched: bool, has_identity: bool) -> Self {
+        let always = matches!(
+            guarded,
+            Guarded::Same | Guarded::Whole(..) | Guarded::New(_, None) | Guarded::BeforeNew(_)
+        );
+        let before = own + if has_identity { 2 } else { 0 };
+        let analysed = before + 1 + usize::from(!always);
         let key = analysed + usize::from(is_watched);
         let versions = key + usize::from(has_key(guarded));
         Self {
             epoch: own + 1,
             history: own + 2,
-            may_be_nothing: (!always).then_some(own + 3),
+            may_be_nothing: (!always).then_some(before + 1),
             analysed,
             key,
             versions,
@@ -187,23 +209,30 @@ fn base(model: &Model, entity: &Entity, guarded: &Guarded) -> Statement {
         Guarded::UpdateLocked(columns) => render::update(model, &Postgres, entity, columns, false),
         Guarded::Lock(at, _) => render::delete(model, &Postgres, entity, *at == At::One),
         Guarded::Delete | Guarded::Gone => render::delete(model, &Postgres, entity, false),
-        Guarded::Before(_) | Guarded::BeforeNew(_) | Guarded::After(_) => {
+        Guarded::Same | Guarded::Before(_) | Guarded::BeforeNew(_) | Guarded::After(_) => {
             Statement { sql: "".into(), parameters: Box::default(), columns: Box::default() }
         }
     }
 }
 
-/// The statement. `watch`: a condition with which it notices that the table was altered. None: SQL
-/// cannot check whether the row can be shown.
+/// Whether a statement with this watch does not look up which database this is.
+pub(super) fn omits_identity(guarded: &Guarded, watch: Option<&TableWatch>) -> bool {
+    matches!(guarded, Guarded::Whole(..)) && watch.is_some_and(|watch| watch.names_identity)
+}
+
+/// The statement. `watch`: how it notices that its table was altered. None: SQL cannot check whether
+/// the row can be shown.
 pub(super) fn statement(
     model: &Model,
     entity: &Entity,
     guarded: &Guarded,
-    watch: Option<&str>,
+    watch: Option<&TableWatch>,
 ) -> Option<GuardedStatement> {
     let base = base(model, entity, guarded);
     let watch = watch.filter(|_| rests_on_table(guarded));
-    let numbers = Numbers::new(base.parameters.len(), guarded, watch.is_some());
+    let has_identity = !omits_identity(guarded, watch);
+    let watch = watch.map(|watch| &*watch.condition);
+    let numbers = Numbers::new(base.parameters.len(), guarded, watch.is_some(), has_identity);
     let (known, analysed) = numbers.notices(watch);
     let (text, same) = (&base.sql, numbers.is_same());
     // The same rows, to check them.
@@ -223,6 +252,7 @@ pub(super) fn statement(
     };
     let mut rules = Box::default();
     let sql = match guarded {
+        Guarded::Same => format!("SELECT {}", numbers.verdict(&same)),
         Guarded::Insert(_) => {
             // The row has the given key, and a current version.
             let verdict = numbers.verdict(&format!(
@@ -247,7 +277,8 @@ pub(super) fn statement(
             format!("WITH \"w\" AS ({text}{known} RETURNING 1) SELECT {one}{analysed} FROM \"w\"")
         }
         Guarded::Whole(_, _, columns) => {
-            format!("{text}{known} AND {same} {}", returned(columns, "")?)
+            let same = if has_identity { format!(" AND {same}") } else { String::new() };
+            format!("{text}{known}{same} {}", returned(columns, "")?)
         }
         Guarded::Lock(at, required) => {
             let several = match at {
@@ -292,6 +323,7 @@ pub(super) fn statement(
     };
     Some(GuardedStatement {
         statement: Statement { sql: sql.into(), ..base },
+        identity: has_identity,
         may_be_nothing: numbers.may_be_nothing.is_some(),
         analysed: watch.is_some(),
         key: has_key(guarded),

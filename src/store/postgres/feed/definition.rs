@@ -142,6 +142,34 @@ SELECT (SELECT string_agg(format('''%s''::regclass', oid::oid), ', ') FROM watch
       FROM watched w JOIN pg_class c ON c.oid = w.oid WHERE relrowsecurity GROUP BY relowner, relforcerowsecurity) AS ones)"
 );
 
+/// The row of [`NAMES`].
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// The tables, as elements of an array.
+    pub(super) tables: Option<String>,
+    /// The functions, alike.
+    pub(super) functions: Option<String>,
+    /// The enums that values of rows may have.
+    enums: Option<String>,
+    /// What tells whether policies apply.
+    policies: Option<String>,
+}
+
+impl Named {
+    /// From the row.
+    pub(super) fn of(names: &Rows) -> Self {
+        let row = names.first();
+        let text = |column| row.as_ref().and_then(|row| row.text(column)).map(str::to_owned);
+        Self { tables: text(0), functions: text(1), enums: text(2), policies: text(3) }
+    }
+
+    /// Whether a plan that names these tables and functions becomes invalid with everything that
+    /// [`PRINT`] depends on. Renaming an enum's value does not invalidate plans.
+    pub(super) fn is_everything(&self) -> bool {
+        self.tables.is_some() && self.functions.is_some() && self.enums.is_none()
+    }
+}
+
 /// Columns of a statement that tell whether the definition was altered; see the module's
 /// documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,27 +181,27 @@ impl Watch {
         Self("NULL, NULL, NULL, NULL".to_owned())
     }
 
-    /// From the row of [`NAMES`].
-    pub(super) fn of(names: &Rows) -> Self {
-        let row = names.first();
-        let text = |column| row.as_ref().and_then(|row| row.text(column));
-        let never = |list: Option<&str>| {
-            list.map(|list| format!("CASE WHEN false THEN ARRAY[{list}]::text END"))
+    /// That names these.
+    pub(super) fn of(named: &Named) -> Self {
+        let never = |list: &Option<String>| {
+            list.as_ref().map(|list| format!("CASE WHEN false THEN ARRAY[{list}]::text END"))
         };
         let null = || "NULL".to_owned();
-        // Renaming an enum's value does not invalidate plans.
-        let values = text(2).map(|types| {
+        let values = named.enums.as_ref().map(|types| {
             format!(
                 "(SELECT bit_xor(hash_record_extended(ROW(oid, xmin), 0)) FROM pg_enum WHERE enumtypid = ANY ('{{{types}}}'::oid[]))"
             )
         });
-        let policies = text(3).map(|applied| format!("hash_record_extended(ROW({applied}), 0)"));
+        let policies = named
+            .policies
+            .as_ref()
+            .map(|applied| format!("hash_record_extended(ROW({applied}), 0)"));
         let others: Vec<String> = values.into_iter().chain(policies).collect();
         Self(format!(
             "'now'::timestamptz, {}, {}, {}",
             if others.is_empty() { null() } else { others.join(" # ") },
-            never(text(0)).unwrap_or_else(null),
-            never(text(1)).unwrap_or_else(null)
+            never(&named.tables).unwrap_or_else(null),
+            never(&named.functions).unwrap_or_else(null)
         ))
     }
 

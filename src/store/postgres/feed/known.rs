@@ -11,7 +11,7 @@ use crate::dependency::Version;
 use crate::model::{EntityId, Model};
 use crate::store::feed::{Position, Subscribers};
 use crate::store::guard::Guard;
-use crate::store::postgres::guarded::{Guarded, GuardedStatement};
+use crate::store::postgres::guarded::{Guarded, GuardedStatement, TableWatch};
 use crate::store::rendered::Rendered;
 
 /// The subscribers, and what they know.
@@ -66,10 +66,9 @@ pub(in crate::store) struct Schema {
 }
 
 impl Schema {
-    /// The condition with which a statement notices that the table of this entity was altered;
-    /// None: it cannot.
-    pub(in crate::store) fn watch(&self, entity: EntityId) -> Option<&str> {
-        self.tables.get(usize::from(entity.0))?.watch.as_deref()
+    /// How a statement notices that the table of this entity was altered; None: it cannot.
+    pub(in crate::store) fn watch(&self, entity: EntityId) -> Option<&TableWatch> {
+        self.tables.get(usize::from(entity.0))?.watch.as_ref()
     }
 
     /// Whether an UPDATE can return the final row of this entity.

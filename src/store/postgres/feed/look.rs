@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::definition::{self, Watch};
+use super::definition::{self, Named, Watch};
 use super::known::Schema;
 use super::tables::{self, TableState};
 use crate::model::Model;
@@ -52,7 +52,7 @@ pub(super) async fn look(
     let mut print = definition::print(connection).await?;
     let around = connection.query(Execute::binary(definition::AROUND, &[])).await?;
     let around = definition::print_in(&around);
-    let watch = Watch::of(&connection.query(Execute::text(definition::NAMES, &[])).await?);
+    let named = Named::of(&connection.query(Execute::text(definition::NAMES, &[])).await?);
     let (settings, statements) = (connection.session().syntax_settings(), catalogue::statements());
     let all = settings.iter().chain(&statements);
     let flight: Vec<Execute<'_>> = all.map(|sql| Execute::text(sql, &[])).collect();
@@ -82,9 +82,9 @@ pub(super) async fn look(
             .collect(),
         None => check::unguarded(&catalogue, &facts, model, Exactness::Exact),
     };
-    let tables = tables::states(&catalogue, model).into();
+    let tables = tables::states(&catalogue, model, &named).into();
     let schema = meta.as_ref().and_then(|meta| schema(meta, Guard::new(print, unguarded), tables));
-    Ok(Looked { schema, print, around, watch })
+    Ok(Looked { schema, print, around, watch: Watch::of(&named) })
 }
 
 /// Ensures that the history belongs to the definition with this print, or to its current one. False

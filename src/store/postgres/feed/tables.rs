@@ -7,36 +7,40 @@
 //! when anything that it names was altered. PostgreSQL determines that after it has locked the
 //! table, and a statement that alters the table would have to wait for that lock.
 
-use std::sync::Arc;
-
+use super::definition::Named;
 use crate::model::Model;
 use crate::store::postgres::catalogue::{Catalogue, FoundTable};
+use crate::store::postgres::guarded::TableWatch;
 use crate::store::postgres::triggers::{log_function, version_function};
 
 /// A table of the model.
 #[derive(Debug, Default)]
 pub(in crate::store) struct TableState {
-    /// A condition that is always true, and names everything that the versions of the table's rows
-    /// rely on. None: not everything can be named in this way.
-    pub(in crate::store) watch: Option<Arc<str>>,
+    /// None: not everything that the versions of the table's rows rely on can be named.
+    pub(in crate::store) watch: Option<TableWatch>,
     /// Whether nobody else has triggers or rules on it, and no foreign key passes on changes to its
     /// rows.
     pub(in crate::store) is_plain: bool,
 }
 
 /// The states of the model's tables, in the order of its entities.
-pub(super) fn states(catalogue: &Catalogue, model: &Model) -> Vec<TableState> {
-    let state = |table: &str| catalogue.table(table).map(|found| state(catalogue, found));
+pub(super) fn states(catalogue: &Catalogue, model: &Model, named: &Named) -> Vec<TableState> {
+    let state = |table: &str| catalogue.table(table).map(|found| state(catalogue, found, named));
     model.entities.iter().map(|entity| state(&entity.table).unwrap_or_default()).collect()
 }
 
-fn state(catalogue: &Catalogue, found: &FoundTable) -> TableState {
+fn state(catalogue: &Catalogue, found: &FoundTable, named: &Named) -> TableState {
     let mut all = catalogue.descendants(found);
     all.push(found);
-    TableState { watch: watch(catalogue, found, &all), is_plain: is_plain(catalogue, &all) }
+    TableState { watch: watch(catalogue, found, &all, named), is_plain: is_plain(catalogue, &all) }
 }
 
-fn watch(catalogue: &Catalogue, found: &FoundTable, all: &[&FoundTable]) -> Option<Arc<str>> {
+fn watch(
+    catalogue: &Catalogue,
+    found: &FoundTable,
+    all: &[&FoundTable],
+    named: &Named,
+) -> Option<TableWatch> {
     // Renaming an enum's value does not invalidate plans.
     if all.iter().any(|table| table.columns.iter().any(|column| column.kind == "e")) {
         return None;
@@ -53,11 +57,17 @@ fn watch(catalogue: &Catalogue, found: &FoundTable, all: &[&FoundTable]) -> Opti
         .map(|table| format!("'{}'::regclass::text", table.oid))
         .collect();
     let tables = oids.join(", ");
-    let watch = format!(
+    let others: String = named
+        .tables
+        .iter()
+        .chain(&named.functions)
+        .map(|list| format!(" OR ARRAY[{list}]::text IS NULL"))
+        .collect();
+    let condition = format!(
         "CASE WHEN false THEN {version}() IS NULL OR {log}() IS NULL OR _freshql_part(NULL) IS NULL \
-         OR ARRAY[{tables}] IS NULL ELSE true END"
+         OR ARRAY[{tables}] IS NULL{others} ELSE true END"
     );
-    Some(watch.into())
+    Some(TableWatch { condition: condition.into(), names_identity: named.is_everything() })
 }
 
 fn is_plain(catalogue: &Catalogue, all: &[&FoundTable]) -> bool {

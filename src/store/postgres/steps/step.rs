@@ -9,7 +9,7 @@ use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Value};
 use crate::store::postgres::ahead;
 use crate::store::postgres::client::Analysed;
-use crate::store::postgres::guarded::{self, At, Guarded, GuardedStatement};
+use crate::store::postgres::guarded::{self, At, Guarded, GuardedStatement, TableWatch};
 use crate::store::postgres::transaction::id_text;
 use crate::store::postgres::values::{Encoded, encode};
 use crate::store::reading::Levels;
@@ -121,6 +121,11 @@ impl<'w> Run<'w, '_> {
             && let Some(read) = self.returned(values.entity, &first, &answer)
         {
             let whole = Guarded::Whole(columns, version.is_some(), read);
+            let watch = self.watch(values.entity);
+            if self.frame.is_checked && guarded::omits_identity(&whole, watch) {
+                // What it names may have been altered after the check, before it is analysed.
+                self.guarded(&values, Guarded::Same)?;
+            }
             return self.whole_row(&values, whole, first.remove(0));
         }
         self.guarded(&values, Guarded::Update(columns, version.is_some()))?;
@@ -188,17 +193,17 @@ impl<'w> Run<'w, '_> {
     fn only_row(&self, entity: &Entity, first: &[Wanted<'w>]) -> Option<Vec<ColumnId>> {
         let [wanted] = first else { return None };
         let Shape::Row { from, keys, columns } = wanted.query.shape() else { return None };
-        let is_known = self.can_notice(entity) || self.frame.is_checked;
+        let is_known = self.frame.is_checked || self.watch(entity).is_some();
         let is_by_key =
             from.entity() == entity.id && from.only().is_none() && **keys == [entity.key];
         let is_plain = self.frame.schema.is_plain(entity.id);
         (is_known && is_by_key && is_plain).then(|| columns.to_vec())
     }
 
-    /// Whether a statement can notice that the entity's table was altered.
-    fn can_notice(&self, entity: &Entity) -> bool {
+    /// How a statement notices that the entity's table was altered, if it can.
+    fn watch(&self, entity: &Entity) -> Option<&TableWatch> {
         // A statement that is not prepared is analysed every time.
-        !self.frame.pooled && self.frame.schema.watch(entity.id).is_some()
+        if self.frame.pooled { None } else { self.frame.schema.watch(entity.id) }
     }
 
     /// Whether this statement, which relies on the known state of its table, can be sent without a
@@ -243,7 +248,7 @@ impl<'w> Run<'w, '_> {
 
     fn statement(&self, entity: &Entity, guarded: &Guarded) -> Arc<Option<GuardedStatement>> {
         let schema = self.frame.schema;
-        let watch = schema.watch(entity.id).filter(|_| self.can_notice(entity));
+        let watch = self.watch(entity);
         let render = || guarded::statement(self.frame.model, entity, guarded, watch);
         schema.statements.get(entity.id, guarded.clone(), render)
     }
@@ -259,8 +264,9 @@ impl<'w> Run<'w, '_> {
         let Statement { sql, parameters, .. } = &statement.statement;
         let own = parameters.iter().map(|place| encode(values.of(place.slot), place.ty));
         let mut all: Vec<Encoded> = own.collect();
-        all.push(Encoded::Text(schema.epoch.clone()));
-        all.push(Encoded::Text(schema.history.clone()));
+        if statement.identity {
+            all.extend([&schema.epoch, &schema.history].map(|text| Encoded::Text(text.clone())));
+        }
         if statement.may_be_nothing {
             all.push(Encoded::Binary(vec![u8::from(self.is_alone)]));
         }
