@@ -126,6 +126,35 @@ async fn a_token_is_compared_without_a_check_and_is_stale_after_ddl_by_hand() {
     answer.assert_error(412, "PRECONDITION_FAILED");
 }
 
+/// Each makes every token another one, and concerns another table.
+const ELSEWHERE: [&str; 3] = [
+    "ALTER TABLE reviews ADD COLUMN theirs integer",
+    "ALTER FUNCTION _freshql_products_log() COST 200",
+    "ALTER TABLE products DISABLE TRIGGER zz_freshql_version;
+     ALTER TABLE products ENABLE ALWAYS TRIGGER zz_freshql_version",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_an_answer_is_of_the_schema_as_it_stands_when_another_table_is_altered() {
+    let Some(shop) = Shop::open().await else { return };
+    let database: Database = shop.tap.url("shop").parse().unwrap();
+    let other =
+        TestApp::start_in(project(), Mode::Trusted, |config| config.database = database).await;
+    for alteration in ELSEWHERE {
+        for _ in 0..2 {
+            assert_eq!(shop.update(json!({"country": "Here"}), None).await.status, 200);
+        }
+        shop.run(alteration);
+        // The other server notices first, and from then on its tokens are new.
+        let url = url_with(MERCHANT, &json!({"id": shop.id}));
+        assert_eq!(other.get(&url).await.status, 200);
+        let answer = shop.update(json!({"country": "There"}), None).await;
+        assert_eq!(answer.status, 200, "{alteration}: {}", answer.text());
+        let token = other.get(&url).await.json()["data"]["merchant"]["etag"].clone();
+        assert_eq!(token, token_of(&answer), "{alteration}");
+    }
+}
+
 /// Each changes the row once more, in another way, after an update of its name has changed it.
 const BEHIND: [&str; 5] = [
     "CREATE TRIGGER again AFTER UPDATE ON merchants FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION again()",
