@@ -9,19 +9,19 @@
 //!
 //! A statement that compares a version or returns the row itself also relies on the known state of
 //! its table (`feed/tables.rs`). One of its parameters says when it was analysed while the table
-//! was in that state; if it has been analysed again since, it changes nothing. The statement that is
-//! a whole mutation ([`Guarded::Whole`]) need not look up which database this is, either, and in
-//! which state its schema is, if everything that decides that is named in it.
+//! was in that state; if it has been analysed again since, it changes nothing. So the statement that
+//! is a whole mutation ([`Guarded::Whole`]) need not look up the database's epoch and history, if it
+//! names everything that renews them; they were compared when the connection ran it first.
 
 mod rules;
 mod sound;
+
+use std::sync::Arc;
 
 pub(in crate::store) use rules::Required;
 pub(super) use rules::{after, before};
 pub(super) use sound::sound;
 use sound::{UNSOUND, is_sound};
-
-use std::sync::Arc;
 
 use super::dialect::Postgres;
 use crate::model::parse::sql_names::VERSION_COLUMN;
@@ -78,8 +78,9 @@ pub(in crate::store) struct TableWatch {
     /// A condition that is always true. It names everything that the versions of the table's rows
     /// rely on, and whatever else a check names.
     pub(in crate::store) condition: Arc<str>,
-    /// Whether nothing else decides in which state the schema is: what is not named, somebody has
-    /// to edit in `_freshql_meta`, and checks take a while to notice that, too.
+    /// Whether everything that renews the state of the schema makes PostgreSQL analyse the
+    /// statement again. Editing `_freshql_meta` by hand does not, and checks take a while to notice
+    /// that, too.
     pub(in crate::store) names_identity: bool,
 }
 

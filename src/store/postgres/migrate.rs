@@ -189,9 +189,17 @@ pub(in crate::store) fn keep_history(connection: &mut Blocking) -> Result<(), Cl
     tell(connection)
 }
 
+/// Makes PostgreSQL analyse every statement again that names what versions rely on, and so tells
+/// those who would not read the record (`feed/definition.rs`). The function stays as it is.
+const TOUCH: &str = "DO $$ BEGIN
+  ALTER FUNCTION _freshql_part(text) STABLE;
+EXCEPTION WHEN undefined_function OR insufficient_privilege THEN NULL;
+END $$";
+
 /// Records the definition that the history belongs to, and writes a record that makes all servers
 /// inspect the schema and forget what they know. This is the last step of a transaction.
 fn tell(connection: &mut Blocking) -> Result<(), ClientError> {
+    connection.script(TOUCH)?;
     keep_definition(connection)?;
     let sql =
         "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('_freshql_change')

@@ -123,7 +123,7 @@ impl<'w> Run<'w, '_> {
             let whole = Guarded::Whole(columns, version.is_some(), read);
             let watch = self.watch(values.entity);
             if self.frame.is_checked && guarded::omits_identity(&whole, watch) {
-                // What it names may have been altered after the check, before it is analysed.
+                // The connection may run it for the first time, in any database and any state.
                 self.guarded(&values, Guarded::Same)?;
             }
             return self.whole_row(&values, whole, first.remove(0));
