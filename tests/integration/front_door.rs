@@ -5,7 +5,7 @@ use freshql::document_id::DocumentId;
 use http::Method;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW,
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
+    CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
 };
 
 use serde_json::json;
@@ -65,6 +65,37 @@ async fn other_methods_are_405_with_allow() {
         allow.sort_unstable();
         allowed.sort_unstable();
         assert_eq!(allow, allowed, "{path}");
+    }
+}
+
+/// A plain address is found without the router, which finds one with escapes.
+#[tokio::test]
+async fn a_document_is_answered_alike_by_its_plain_and_its_escaped_address() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let id = url(MERCHANTS).split_off("/q/".len());
+    let escaped = format!("%{:02x}{}", id.as_bytes()[0], &id[1..]);
+    let parts = |mut answer: Answer| {
+        answer.headers.remove(DATE);
+        (answer.status, answer.headers.clone(), answer.text().to_owned())
+    };
+    for end in ["", "/Merchants", "/Others", "x", "x/Merchants"] {
+        let [plain, escaped] = [&id, &escaped].map(|id| format!("/q/{id}{end}"));
+        for accept in ["*/*", "application/graphql-response+json", "text/html"] {
+            let headers = [(ACCEPT, accept)];
+            for method in [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::OPTIONS]
+            {
+                let [one, other] = [
+                    app.ask(method.clone(), &plain, &headers).await,
+                    app.ask(method.clone(), &escaped, &headers).await,
+                ];
+                assert_eq!(parts(one), parts(other), "{method} {plain} {accept}");
+            }
+            let [one, other] = [
+                app.post_with(&plain, &json!({}), &headers).await,
+                app.post_with(&escaped, &json!({}), &headers).await,
+            ];
+            assert_eq!(parts(one), parts(other), "POST {plain} {accept}");
+        }
     }
 }
 
