@@ -272,6 +272,32 @@ async fn serialization_failures_are_retried_three_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mutation_that_has_begun_is_finished_though_its_client_has_gone_and_one_that_waits_is_not_run()
+ {
+    let Some(shop) = Shop::open().await else { return };
+    shop.run(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF NEW.city = 'Slow' AND OLD.city <> 'Slow' THEN PERFORM pg_sleep(1); END IF; RETURN NEW; END $$;
+         CREATE TRIGGER slow BEFORE UPDATE ON merchants FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    let patience = Duration::from_millis(300);
+    let begun = tokio::time::timeout(patience, shop.update(json!({"city": "Slow"}), None));
+    let waiting = async {
+        tokio::time::sleep(patience / 2).await;
+        tokio::time::timeout(patience, shop.update(json!({"country": "Never"}), None)).await
+    };
+    let (begun, waiting) = tokio::join!(begun, waiting);
+    assert!(begun.is_err() && waiting.is_err());
+    // It takes the only connection after the first.
+    assert_eq!(shop.update(json!({"website": "https://example.com"}), None).await.status, 200);
+    let row = format!(
+        "SELECT city, country IS DISTINCT FROM 'Never' FROM merchants WHERE id = '{}'",
+        shop.id
+    );
+    assert_eq!(shop.run(&row), ["Slow|t"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_lost_at_commit_is_reported_as_unknown_or_resolved_by_its_key() {
     let Some(shop) = Shop::open().await else { return };
     shop.run(&failing("PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5);"));
