@@ -1,6 +1,7 @@
 //! Mutations that are sent to PostgreSQL in one flight: what is compared without a check, and what
 //! happens if something is in the way.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use freshql::config::{Database, Mode};
@@ -141,6 +142,34 @@ async fn a_token_is_compared_without_a_check_and_is_stale_after_ddl_by_hand() {
     assert_eq!(shop.update(json!({"country": "A"}), token.as_deref()).await.status, 200);
     let answer = shop.update(json!({"country": "B"}), stale.as_deref()).await;
     answer.assert_error(412, "PRECONDITION_FAILED");
+}
+
+/// Changes rows, but not their versions, and takes a while.
+const LONG: &str = "ALTER TABLE merchants ALTER COLUMN city TYPE text COLLATE \"C\" USING city || '+'; SELECT pg_sleep(1)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_stale_after_ddl_for_which_the_first_update_on_a_connection_had_to_wait() {
+    let Some(shop) = Shop::open().await else { return };
+    let next = project();
+    std::fs::write(next.path().join("migrations/0003_long.postgres.sql"), LONG).unwrap();
+    let mut migration = of_project(next.path());
+    migration.args(["--database", &shop.tap.url("shop"), "migrate", "up"]);
+    let mut by_hand = shop.server.client("shop");
+    by_hand.args(["-c", LONG]);
+    for (command, field) in [(&mut by_hand, "country"), (&mut migration, "website")] {
+        let token = shop.token().await;
+        let mut altering = command.stdout(Stdio::null()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let answer = shop.update(json!({field: "https://example.com"}), Some(&token)).await;
+        assert!(altering.wait().unwrap().success());
+        answer.assert_error(412, "PRECONDITION_FAILED");
+        let row = format!("SELECT {field} FROM merchants WHERE id = '{}'", shop.id);
+        assert_eq!(shop.run(&row), [""]);
+        let token = shop.token().await;
+        let answer = shop.update(json!({field: "https://example.com"}), Some(&token)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(shop.token().await, token_of(&answer));
+    }
 }
 
 /// Each makes every token another one, and concerns another table only.

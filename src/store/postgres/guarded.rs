@@ -11,7 +11,7 @@
 //! its table (`feed/tables.rs`). One of its parameters says when it was analysed while the table
 //! was in that state; if it has been analysed again since, it changes nothing. So the statement that
 //! is a whole mutation ([`Guarded::Whole`]) need not look up the database's epoch and history, if it
-//! names everything that renews them; they were compared when the connection ran it first.
+//! names what renews them; they were compared when the connection ran it first.
 
 mod rules;
 mod sound;
@@ -78,9 +78,9 @@ pub(in crate::store) struct TableWatch {
     /// A condition that is always true. It names everything that the versions of the table's rows
     /// rely on, and whatever else a check names.
     pub(in crate::store) condition: Arc<str>,
-    /// Whether everything that renews the state of the schema makes PostgreSQL analyse the
-    /// statement again. Editing `_freshql_meta` by hand does not, and checks take a while to notice
-    /// that, too.
+    /// Whether what renews the state of the schema makes PostgreSQL analyse the statement again.
+    /// Little is left that does not, such as editing `_freshql_meta` by hand or adding a function to
+    /// ours. It changes no row; until the next check, answers have tokens that it will refuse.
     pub(in crate::store) names_identity: bool,
 }
 

@@ -14,6 +14,8 @@
 mod flight;
 mod step;
 
+use std::sync::Arc;
+
 use flight::{Call, Flight, Gives, Text, most_rows};
 
 use super::ahead;
@@ -57,13 +59,28 @@ pub(super) struct Frame<'s> {
     pub(super) model: &'s Model,
     pub(super) feed: &'s Feed,
     /// The known state of the database.
-    pub(super) schema: &'s Schema,
+    pub(super) schema: &'s Arc<Schema>,
     /// Whether it was checked since the mutation arrived.
     pub(super) is_checked: bool,
     /// The statement that begins a transaction.
     pub(super) begin: &'static str,
     /// Whether every transaction must begin with it, because the session's defaults are not ours.
     pub(super) pooled: bool,
+}
+
+impl Frame<'_> {
+    /// Whether the state of the tables is still the known one, as far as is known.
+    fn is_current(&self) -> bool {
+        Arc::ptr_eq(self.schema, &self.feed.schema())
+    }
+
+    /// Checks that, if the database can be checked.
+    async fn is_confirmed(&self) -> bool {
+        if let Err(error) = self.feed.catch_up().await {
+            tracing::debug!(%error, "a version was compared before it is known whether it still means the same");
+        }
+        self.is_current()
+    }
 }
 
 /// Runs a mutation.
@@ -91,7 +108,7 @@ pub(super) async fn run<W: Writing>(
     }
     // If only the key of a new row had to be waited for, the answer's rows and the COMMIT can still
     // be sent together.
-    let is_whole = run.is_sound && once.is_none();
+    let is_whole = run.is_sound && once.is_none() && !run.is_unconfirmed;
     if let Err(stop) = if is_whole { run.whole().await } else { run.flush().await } {
         return run.stopped(stop).await;
     }
@@ -105,6 +122,11 @@ pub(super) async fn run<W: Writing>(
         Err(_) => return run.stopped(Stop::InTheWay).await,
     };
     if !is_whole {
+        // The statement holds its table's lock now. It may have waited for it while somebody altered
+        // the table, after the check that preceded it.
+        if run.is_unconfirmed && !frame.is_confirmed().await {
+            return run.stopped(Stop::Unchecked).await;
+        }
         if let Some(once) = once {
             let seconds = idempotency::seconds(once.retention);
             run.push(Text::Fixed(idempotency::KEEP), Gives::Nothing, |all| {
@@ -152,6 +174,9 @@ struct Run<'w, 'c> {
     is_alone: bool,
     /// Whether a statement relies on when it was analysed, instead of a check.
     relies: bool,
+    /// Whether a statement that could rely on that runs here for the first time, after a check: only
+    /// another check, before the commit, tells in which state it was analysed.
+    is_unconfirmed: bool,
     most_bytes: usize,
     /// The number of rows that the first level may have.
     rows: u64,
@@ -178,6 +203,7 @@ impl<'w, 'c> Run<'w, 'c> {
             keys: Vec::new(),
             is_alone,
             relies: false,
+            is_unconfirmed: false,
             most_bytes,
             rows: 0,
             is_open: false,

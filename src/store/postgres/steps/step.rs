@@ -121,12 +121,14 @@ impl<'w> Run<'w, '_> {
             && let Some(read) = self.returned(values.entity, &first, &answer)
         {
             let whole = Guarded::Whole(columns, version.is_some(), read);
-            let watch = self.watch(values.entity);
-            if self.frame.is_checked && guarded::omits_identity(&whole, watch) {
-                // The connection may run it for the first time, in any database and any state.
+            let omits_identity = guarded::omits_identity(&whole, self.watch(values.entity));
+            self.whole_row(&values, whole, first.remove(0))?;
+            if self.frame.is_checked && omits_identity {
+                // The connection may run it for the first time, in any database. Not before it: it
+                // may have to wait for a migration.
                 self.guarded(&values, Guarded::Same)?;
             }
-            return self.whole_row(&values, whole, first.remove(0));
+            return Ok(());
         }
         self.guarded(&values, Guarded::Update(columns, version.is_some()))?;
         self.answer(first, answer).await
@@ -299,11 +301,14 @@ impl<'w> Run<'w, '_> {
         let is_known = |analysed: &Analysed| self.frame.feed.has_checked_since(analysed.checks);
         let kept = self.connection.analysed(&statement.statement.sql);
         match kept.filter(|analysed| statement.analysed && is_known(analysed)) {
-            Some(analysed) if !self.frame.is_checked => {
+            Some(analysed) if !self.frame.is_checked && self.frame.is_current() => {
                 self.relies = true;
                 Ok(Encoded::Binary(analysed.at.to_be_bytes().to_vec()))
             }
-            _ if self.frame.is_checked || !guarded::rests_on_table(guarded) => Ok(Encoded::Null),
+            _ if self.frame.is_checked || !guarded::rests_on_table(guarded) => {
+                self.is_unconfirmed |= statement.analysed;
+                Ok(Encoded::Null)
+            }
             _ => Err(Stop::Unchecked),
         }
     }
