@@ -76,11 +76,16 @@ impl Frame<'_> {
 
     /// Checks that, if the database can be checked.
     async fn is_confirmed(&self) -> bool {
-        if let Err(error) = self.feed.catch_up().await {
-            tracing::debug!(%error, "a version was compared before it is known whether it still means the same");
-        }
-        self.is_current()
+        is_confirmed(self.feed, self.schema).await
     }
+}
+
+/// Whether, after a check, the state of the tables is still this one, as far as is known.
+pub(super) async fn is_confirmed(feed: &Feed, schema: &Arc<Schema>) -> bool {
+    if let Err(error) = feed.catch_up().await {
+        tracing::debug!(%error, "a version was compared before it is known whether it still means the same");
+    }
+    Arc::ptr_eq(schema, &feed.schema())
 }
 
 /// Runs a mutation.
@@ -122,8 +127,7 @@ pub(super) async fn run<W: Writing>(
         Err(_) => return run.stopped(Stop::InTheWay).await,
     };
     if !is_whole {
-        // The statement holds its table's lock now. It may have waited for it while somebody altered
-        // the table, after the check that preceded it.
+        // Now nobody else can alter the table; somebody may have done so after the first check.
         if run.is_unconfirmed && !frame.is_confirmed().await {
             return run.stopped(Stop::Unchecked).await;
         }
@@ -174,8 +178,8 @@ struct Run<'w, 'c> {
     is_alone: bool,
     /// Whether a statement relies on when it was analysed, instead of a check.
     relies: bool,
-    /// Whether a statement that could rely on that runs here for the first time, after a check: only
-    /// another check, before the commit, tells in which state it was analysed.
+    /// Whether a statement relies on a check before it. It may then have to wait for a lock: only
+    /// another check, before the commit, tells in which state of the table it was run.
     is_unconfirmed: bool,
     most_bytes: usize,
     /// The number of rows that the first level may have.

@@ -136,17 +136,22 @@ impl Store {
                 None => self.writer().await?,
             };
             let parts = &*self.0;
+            let schema = parts.feed.schema();
             let transaction = Transaction::new(
                 held,
                 &parts.model,
                 &parts.rendered,
-                parts.feed.guard(),
+                schema.guard.clone(),
                 parts.writing,
             );
             let written = writing.write(&transaction).await;
+            // It may have waited for the lock of a table that somebody altered meanwhile.
+            let is_stale = written.is_ok()
+                && writing.names_version()
+                && !steps::is_confirmed(&parts.feed, &schema).await;
             let committed = match &written {
-                Ok(_) => transaction.commit().await,
-                Err(_) => {
+                Ok(_) if !is_stale => transaction.commit().await,
+                Ok(_) | Err(_) => {
                     transaction.roll_back().await;
                     Ok(())
                 }
@@ -160,12 +165,13 @@ impl Store {
             attempt += 1;
             // If the connection was lost before the commit, nothing was written; if it is unknown
             // what was, the mutation's key tells.
-            let may_repeat = collided || (attempt == 1 && lost) || (is_unknown && is_once);
+            let may_repeat =
+                collided || is_stale || (attempt == 1 && lost) || (is_unknown && is_once);
             if may_repeat && attempt <= RETRIES {
                 tokio::time::sleep(pause()).await;
                 continue;
             }
-            if collided {
+            if collided || is_stale {
                 return Err(StoreError::Overloaded.into());
             }
             let output = written?;
