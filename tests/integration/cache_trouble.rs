@@ -255,7 +255,16 @@ async fn a_node_that_slept_through_pruning_drops_its_whole_cache_and_others_drop
         scene.run(&format!("UPDATE words SET word = 'word {number}' WHERE id = 'w1'"));
     }
     let limits = ChangeLogLimits { max_records: 3, ..ChangeLogLimits::default() };
-    assert!(scene.node.engine.store().prune(limits).await.unwrap() > 30);
+    // Records stay as long as transactions of other databases on the server may be older.
+    let mut pruned = 0;
+    for _ in 0..100 {
+        pruned += scene.node.engine.store().prune(limits).await.unwrap();
+        if pruned > 30 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(pruned > 30, "{pruned}");
     assert_eq!(scene.node.engine.store().prune(limits).await.unwrap(), 0);
 
     scene.assert_shows("pruned", Source::Stale).await;

@@ -113,6 +113,15 @@ pub(in crate::store) struct GuardedStatement {
     pub(super) most_bytes: bool,
 }
 
+/// Whether a statement compares a version.
+pub(super) fn compares_version(guarded: &Guarded) -> bool {
+    match guarded {
+        Guarded::Update(_, is_versioned) | Guarded::Whole(_, is_versioned, _) => *is_versioned,
+        Guarded::Lock(at, _) => *at != At::Any,
+        _ => false,
+    }
+}
+
 /// Whether a statement relies on the known state of its table.
 pub(super) fn rests_on_table(guarded: &Guarded) -> bool {
     match guarded {

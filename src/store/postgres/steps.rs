@@ -178,8 +178,9 @@ struct Run<'w, 'c> {
     is_alone: bool,
     /// Whether a statement relies on when it was analysed, instead of a check.
     relies: bool,
-    /// Whether a statement relies on a check before it. It may then have to wait for a lock: only
-    /// another check, before the commit, tells in which state of the table it was run.
+    /// Whether a statement that compares a version relies on a check before it. It may then have to
+    /// wait for a lock: only another check, before the commit, tells in which state of the table it
+    /// was run.
     is_unconfirmed: bool,
     most_bytes: usize,
     /// The number of rows that the first level may have.

@@ -306,7 +306,7 @@ impl<'w> Run<'w, '_> {
                 Ok(Encoded::Binary(analysed.at.to_be_bytes().to_vec()))
             }
             _ if self.frame.is_checked || !guarded::rests_on_table(guarded) => {
-                self.is_unconfirmed |= guarded::rests_on_table(guarded);
+                self.is_unconfirmed |= guarded::compares_version(guarded);
                 Ok(Encoded::Null)
             }
             _ => Err(Stop::Unchecked),
