@@ -72,9 +72,7 @@ impl Shop {
         }
         panic!("a check goes in front of every token");
     }
-}
 
-impl Shop {
     /// After a change, the other server notices first, and from then on its tokens are new.
     async fn tokens_agree_after(&self, other: &TestApp, change: impl FnOnce()) {
         for _ in 0..2 {
